@@ -1,0 +1,90 @@
+"""What a study asks for, in the engine's own words: numbers and names, nothing of Kubernetes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hpo_engine.errors import StudyError
+from hpo_engine.space import Space
+
+SamplerName = Literal["Random", "Sobol", "GP"]
+SchedulerName = Literal["None", "Hyperband"]
+Kernel = Literal["Matern52", "SquaredExponential"]
+Acquisition = Literal["LogEI", "EI"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The metric to optimise; ``target`` ends the study early once the incumbent reaches it."""
+
+    metric: str
+    maximize: bool
+    target: float | None = None
+
+    def loss(self, value: float) -> float:
+        """The one place of the direction rule: inside the engine every objective is minimised."""
+        return -value if self.maximize else value
+
+    def reached(self, value: float) -> bool:
+        return self.target is not None and self.loss(value) <= self.loss(self.target)
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """A resource (epochs, iterations, slices) of which a trial gets ``minimum`` to ``maximum``, in factors of ``eta``."""
+
+    resource: str
+    minimum: int
+    maximum: int
+    eta: int = 3
+
+    def __post_init__(self) -> None:
+        if self.minimum < 1:
+            raise StudyError("fidelity.min", f"expected at least 1, found {self.minimum}")
+        if self.maximum < self.minimum:
+            raise StudyError("fidelity.max", f"expected at least fidelity.min = {self.minimum}, found {self.maximum}")
+        if self.eta < 2:
+            raise StudyError("fidelity.eta", f"expected an integer of at least 2, found {self.eta}")
+
+
+@dataclass(frozen=True)
+class SamplerSettings:
+    """How new configurations are suggested.
+
+    ``initial_trials`` space-filling suggestions come before the model; None lets the engine choose by dimension.
+    """
+
+    name: SamplerName = "GP"
+    initial_trials: int | None = None
+    kernel: Kernel = "Matern52"
+    acquisition: Acquisition = "LogEI"
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that a plan depends on, besides the trials.
+
+    ``trials`` is the budget in trials (each index 0..trials-1 is suggested once); ``seed`` any non-negative integer.
+    ``fidelity`` without a scheduler trains every trial to ``fidelity.maximum``.
+    """
+
+    space: Space
+    objective: Objective
+    trials: int
+    seed: int = 0
+    sampler: SamplerSettings = field(default_factory=SamplerSettings)
+    scheduler: SchedulerName = "None"
+    fidelity: Fidelity | None = None
+
+    def __post_init__(self) -> None:
+        if self.scheduler == "Hyperband":
+            if self.fidelity is None:
+                raise StudyError("fidelity", "expected a fidelity for the Hyperband scheduler, found none")
+            if self.fidelity.maximum < self.fidelity.minimum * self.fidelity.eta:
+                low, eta = self.fidelity.minimum, self.fidelity.eta
+                raise StudyError(
+                    "fidelity.max",
+                    f"expected at least fidelity.min * fidelity.eta = {low * eta} so that Hyperband has a second rung, "
+                    f"found {self.fidelity.maximum}",
+                )
