@@ -1,0 +1,81 @@
+"""From the API's study and trials to the engine's, and parameter values to text and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hpo_engine import space, study, trial
+from hpo_operator.api.parameters import Parameter, When
+from hpo_operator.api.study import StudySpec
+
+
+def engine_study(spec: StudySpec) -> study.Study:
+    """The study as the engine plans it.
+
+    Raises:
+        StudyError: the space or the fidelity cannot be planned; ``field`` is relative to ``spec``.
+    """
+    sampler = spec.algorithm.sampler
+    fidelity = spec.fidelity
+    return study.Study(
+        space=space.Space(tuple(_parameter(p) for p in spec.parameters)),
+        objective=study.Objective(spec.objective.metric, spec.objective.direction == "Maximize", spec.objective.target),
+        trials=spec.budget.trials,
+        seed=spec.seed,
+        sampler=study.SamplerSettings(
+            sampler.type, sampler.initial_trials, sampler.kernel or "Matern52", sampler.acquisition or "LogEI"
+        ),
+        scheduler=spec.algorithm.scheduler.type,
+        fidelity=None
+        if fidelity is None
+        else study.Fidelity(fidelity.resource, fidelity.min, fidelity.max, fidelity.eta),
+    )
+
+
+def _parameter(p: Parameter) -> space.Parameter:
+    condition = None if p.when is None else _condition(p.when)
+    if p.float_ is not None:
+        return space.FloatParameter(
+            p.name, p.float_.min, p.float_.max, p.float_.scale == "Log", p.float_.step, condition
+        )
+    if p.int_ is not None:
+        return space.IntParameter(p.name, p.int_.min, p.int_.max, p.int_.scale == "Log", p.int_.step, condition)
+    if p.categorical is not None:
+        return space.CategoricalParameter(p.name, tuple(p.categorical.choices), condition)
+    assert p.ordinal is not None  # one of the four: Parameter.rules
+    return space.OrdinalParameter(p.name, tuple(p.ordinal.values), condition)
+
+
+def _condition(when: When) -> space.Condition:
+    return space.Condition(when.parameter, None if when.in_ is None else tuple(when.in_), when.min, when.max)
+
+
+def to_text(parameters: trial.Parameters) -> dict[str, str]:
+    """Values as text that reads back exactly: ``repr`` of a float is the shortest that does."""
+    return {name: value if isinstance(value, str) else repr(value) for name, value in parameters.items()}
+
+
+def from_text(spec: StudySpec, texts: Mapping[str, str]) -> trial.Parameters:
+    """The inverse of ``to_text``, by the kind that the study declares.
+
+    Raises:
+        ValueError: a name that the study does not have, or text that is no number where one is declared.
+    """
+    kinds = {p.name: p for p in spec.parameters}
+    values: trial.Parameters = {}
+    for name, text in texts.items():
+        if name not in kinds:
+            raise ValueError(f"spec.parameters.{name}: expected a parameter of the study, found an unknown name")
+        p = kinds[name]
+        try:
+            values[name] = (
+                text if p.categorical else int(text) if p.int_ else float(text) if p.float_ else _number(text)
+            )
+        except ValueError:
+            raise ValueError(f"spec.parameters.{name}: expected a number, found {text!r}") from None
+    return values
+
+
+def _number(text: str) -> int | float:
+    value = float(text)
+    return int(value) if value.is_integer() else value

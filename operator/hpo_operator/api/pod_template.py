@@ -1,0 +1,163 @@
+"""What may stand in a user's Pod template.
+
+The template is the one open leaf of the schema, so its shape is judged here: enough of it that a mistake is a sentence
+about the study rather than a Pod that never comes, and nothing in it that the *restricted* Pod security standard
+forbids (Kubernetes documentation, "Pod Security Standards").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from hpo_operator.api.errors import SpecError
+from hpo_operator.api.sentences import parse_model
+
+VOLUME_KINDS = (
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+)
+"""Volumes that the restricted profile allows."""
+
+TRAINER_CONTAINER = "trainer"
+
+
+class _Open(BaseModel):
+    """Known fields are checked, all others are the API server's business."""
+
+    model_config = ConfigDict(strict=True, extra="allow", alias_generator=to_camel)
+
+
+class _Capabilities(_Open):
+    add: list[str] = Field(default_factory=list)
+
+
+class _Seccomp(_Open):
+    type: str = "RuntimeDefault"
+
+
+class _SecurityContext(_Open):
+    privileged: bool = False
+    allow_privilege_escalation: bool = False
+    run_as_user: int | None = None
+    run_as_non_root: bool = True
+    capabilities: _Capabilities = _Capabilities()
+    seccomp_profile: _Seccomp = _Seccomp()
+
+
+class _EnvVar(_Open):
+    name: str
+
+
+class _Container(_Open):
+    name: str = Field(min_length=1)
+    image: str = Field(min_length=1)
+    env: list[_EnvVar] = Field(default_factory=list)
+    security_context: _SecurityContext = _SecurityContext()
+    resources: dict[str, dict[str, int | str]] = Field(default_factory=dict)
+    volume_mounts: list[dict[str, Any]] = Field(default_factory=list)
+    ports: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class _PodSpec(_Open):
+    containers: list[_Container] = Field(min_length=1)
+    init_containers: list[_Container] = Field(default_factory=list)
+    volumes: list[dict[str, Any]] = Field(default_factory=list)
+    restart_policy: str = "Never"
+    host_network: bool = False
+    host_pid: bool = Field(False, alias="hostPID")
+    host_ipc: bool = Field(False, alias="hostIPC")
+    automount_service_account_token: bool = False
+    security_context: _SecurityContext = _SecurityContext()
+
+
+class _Metadata(_Open):
+    name: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class _PodTemplate(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    metadata: _Metadata = _Metadata()
+    spec: _PodSpec
+
+
+def pod_template_errors(template: Mapping[str, Any], path: str) -> list[SpecError]:
+    """Everything wrong with ``template``; paths begin with ``path``."""
+    errors: list[SpecError] = []
+    parsed = parse_model(_PodTemplate, template, path, errors)
+    if parsed is not None:
+        errors.extend(_template_errors(parsed, path))
+    return errors
+
+
+def trainer_index(containers: list[dict[str, Any]]) -> int:
+    """Which container is the trial's: the one named ``trainer``, or else the first."""
+    return next((i for i, c in enumerate(containers) if c.get("name") == TRAINER_CONTAINER), 0)
+
+
+def _template_errors(template: _PodTemplate, path: str) -> Iterator[SpecError]:
+    spec = template.spec
+    if template.metadata.name:
+        yield SpecError(f"{path}.metadata.name", "expected none, since the operator names the Pods")
+    if spec.restart_policy != "Never":
+        yield SpecError(
+            f"{path}.spec.restartPolicy",
+            f"expected Never, since the operator starts new attempts, found {spec.restart_policy!r}",
+        )
+    flags = {
+        "hostNetwork": spec.host_network,
+        "hostPID": spec.host_pid,
+        "hostIPC": spec.host_ipc,
+        "automountServiceAccountToken": spec.automount_service_account_token,
+    }
+    for flag, wanted in flags.items():
+        if wanted:
+            yield SpecError(f"{path}.spec.{flag}", "expected false: trials run restricted")
+    yield from _security_errors(spec.security_context, f"{path}.spec.securityContext")
+    for group, containers in (("containers", spec.containers), ("initContainers", spec.init_containers)):
+        for i, container in enumerate(containers):
+            at = f"{path}.spec.{group}[{i}]"
+            yield from _security_errors(container.security_context, f"{at}.securityContext")
+            for j, env in enumerate(container.env):
+                if env.name.startswith("HPO_"):
+                    yield SpecError(
+                        f"{at}.env[{j}].name",
+                        f"expected no name beginning with HPO_, which the operator sets, found {env.name!r}",
+                    )
+    for i, volume in enumerate(spec.volumes):
+        for kind in volume:
+            if kind != "name" and kind not in VOLUME_KINDS:
+                yield SpecError(
+                    f"{path}.spec.volumes[{i}].{kind}",
+                    f"expected one of {', '.join(VOLUME_KINDS)}: trials run restricted",
+                )
+
+
+def _security_errors(context: _SecurityContext, path: str) -> Iterator[SpecError]:
+    if context.privileged:
+        yield SpecError(f"{path}.privileged", "expected false: trials run restricted")
+    if context.allow_privilege_escalation:
+        yield SpecError(f"{path}.allowPrivilegeEscalation", "expected false: trials run restricted")
+    if context.run_as_user == 0:
+        yield SpecError(f"{path}.runAsUser", "expected a user other than root (0)")
+    if not context.run_as_non_root:
+        yield SpecError(f"{path}.runAsNonRoot", "expected true: trials do not run as root")
+    if context.capabilities.add:
+        yield SpecError(f"{path}.capabilities.add", f"expected none, found {', '.join(context.capabilities.add)}")
+    if context.seccomp_profile.type not in ("RuntimeDefault", "Localhost"):
+        yield SpecError(
+            f"{path}.seccompProfile.type",
+            f"expected RuntimeDefault or Localhost, found {context.seccomp_profile.type!r}",
+        )

@@ -1,0 +1,393 @@
+"""``HPOStudy``: what a user asks for, and what the operator answers. The CRD is generated from these classes."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, WithJsonSchema
+
+from hpo_operator.api.model import ApiModel, Rule
+from hpo_operator.api.parameters import Parameter
+from hpo_operator.api.tasks import ClassificationTask, SegmentationTask
+
+GROUP = "hpo.study"
+VERSION = "v1alpha1"
+
+Quantity = Annotated[
+    int | str,
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "pattern": r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$",
+        }
+    ),
+]
+Duration = Annotated[str, StringConstraints(pattern=r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$", min_length=2, max_length=20)]
+DnsName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+
+
+def seconds(duration: str) -> int:
+    """``8h30m`` -> 30600."""
+    return sum(int(n) * {"h": 3600, "m": 60, "s": 1}[u] for n, u in re.findall(r"([0-9]+)([hms])", duration))
+
+
+class Objective(ApiModel):
+    """What is optimised."""
+
+    metric: str = Field(
+        pattern=r"^[A-Za-z_:][A-Za-z0-9_:]*$",
+        max_length=128,
+        description="Name of the metric, as the trainer reports it: accuracy, dice, validation_loss, or one of your own.",
+    )
+    direction: Literal["Maximize", "Minimize"] = Field(description="Whether large or small values are good.")
+    target: float | None = Field(None, description="The study succeeds as soon as a trial reaches this value.")
+
+
+class Sampler(ApiModel):
+    """How configurations are suggested."""
+
+    type: Literal["GP", "Random", "Sobol"] = Field(
+        "GP",
+        description="GP: Bayesian optimisation with a Gaussian process. Random: uniform, without repetition. Sobol: a scrambled low-discrepancy sequence.",
+    )
+    initial_trials: int | None = Field(
+        None,
+        ge=1,
+        le=10000,
+        description="GP only: space-filling suggestions before the model is used. Absent: chosen from the number of parameters.",
+    )
+    kernel: Literal["Matern52", "SquaredExponential"] | None = Field(
+        None, description="GP only: covariance function. Absent: Matern52."
+    )
+    acquisition: Literal["LogEI", "EI"] | None = Field(
+        None, description="GP only: acquisition function. Absent: LogEI."
+    )
+
+    rules = (
+        Rule(
+            "self.type == 'GP' || (!has(self.initialTrials) && !has(self.kernel) && !has(self.acquisition))",
+            "expected initialTrials, kernel and acquisition only with type GP",
+            lambda s: s.type == "GP" or (s.initial_trials is None and s.kernel is None and s.acquisition is None),
+            "type",
+            lambda s: s.type,
+        ),
+    )
+
+
+class Scheduler(ApiModel):
+    """How much of the fidelity each trial gets."""
+
+    type: Literal["None", "Hyperband"] = Field(
+        "None",
+        description="None: every trial gets fidelity.max. Hyperband: many trials get little, the best of them more, from their checkpoints.",
+    )
+
+
+class Algorithm(ApiModel):
+    """The search algorithm: a sampler and a fidelity scheduler."""
+
+    sampler: Sampler = Field(Sampler(), description="How configurations are suggested.")
+    scheduler: Scheduler = Field(Scheduler(), description="How much of the fidelity each trial gets.")
+
+
+class Fidelity(ApiModel):
+    """The resource that makes a trial cheap or exact, such as epochs. It is cumulative: 9 after 3 means 6 more."""
+
+    resource: str = Field(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=63, description="Its name; `epochs` for the built-in tasks."
+    )
+    min: int = Field(1, ge=1, le=10**9, description="Least amount a trial is judged by.")
+    max: int = Field(ge=1, le=10**9, description="Full amount.")
+    eta: int = Field(
+        3, ge=2, le=100, description="Each rung keeps one trial in eta and multiplies its resource by eta."
+    )
+
+    rules = (
+        Rule(
+            "self.min <= self.max",
+            "expected min <= max",
+            lambda s: s.min <= s.max,
+            "min",
+            lambda s: f"min {s.min} and max {s.max}",
+        ),
+    )
+
+
+class Budget(ApiModel):
+    """When to stop, and how much to use at once. May be changed while the study runs."""
+
+    trials: int = Field(ge=1, le=100000, description="Number of trials.")
+    parallelism: int = Field(1, ge=1, le=1024, description="Trials that run at the same time.")
+    failed_trials: int | None = Field(
+        None,
+        ge=0,
+        le=100000,
+        description="The study fails when more trials than this have failed. Absent: half of trials, at least 3. Interrupted trials do not count.",
+    )
+    gpu_hours: float | None = Field(
+        None, gt=0, description="The study ends when its Pods have used this many GPU-hours."
+    )
+    wall_clock: Duration | None = Field(
+        None, description="The study ends this long after its start, such as 8h or 90m."
+    )
+
+    rules = (
+        Rule(
+            "!has(self.failedTrials) || self.failedTrials <= self.trials",
+            "expected failedTrials <= trials",
+            lambda s: s.failed_trials is None or s.failed_trials <= s.trials,
+            "failedTrials",
+            lambda s: f"failedTrials {s.failed_trials} and trials {s.trials}",
+        ),
+    )
+
+    @property
+    def failure_limit(self) -> int:
+        return max(3, self.trials // 2) if self.failed_trials is None else self.failed_trials
+
+
+class Volume(ApiModel):
+    """A persistent volume claim in the study's namespace."""
+
+    claim_name: DnsName = Field(description="Name of the PersistentVolumeClaim.")
+    sub_path: str = Field(
+        "",
+        max_length=256,
+        pattern=r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$",
+        description="Folder inside the volume; empty: its root.",
+    )
+
+    rules = (
+        Rule(
+            "!self.subPath.split('/').exists(p, p == '..')",
+            "expected a subPath without ..",
+            lambda s: ".." not in s.sub_path.split("/"),
+            "subPath",
+            lambda s: repr(s.sub_path),
+        ),
+    )
+
+
+class Resources(ApiModel):
+    """What a trial's container asks for, as in any Pod; GPUs as `nvidia.com/gpu` under limits."""
+
+    requests: dict[str, Quantity] = Field(default_factory=dict, max_length=16, description="Guaranteed amounts.")
+    limits: dict[str, Quantity] = Field(default_factory=dict, max_length=16, description="Upper limits.")
+
+
+class Trainer(ApiModel):
+    """What trains a trial: a built-in task, or a Pod template of your own."""
+
+    classification: ClassificationTask | None = Field(None, description="Built-in task: image classification.")
+    segmentation: SegmentationTask | None = Field(None, description="Built-in task: image segmentation.")
+    pod_template: dict[str, Any] | None = Field(
+        None,
+        description="A Pod template (metadata and spec). Its container named `trainer`, or else the first, is the trial's; it gets its parameters as HPO_* environment variables.",
+        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+    )
+    image: str | None = Field(
+        None,
+        min_length=1,
+        max_length=512,
+        description="Image of a built-in task. Absent: the one that the operator was installed with.",
+    )
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = Field(
+        None, description="As in any container."
+    )
+    data: Volume | None = Field(None, description="Volume with the data set, mounted read-only.")
+    checkpoints: Volume | None = Field(
+        None,
+        description="Volume for checkpoints; each trial sees a folder of its own. Absent: a scratch folder that ends with the Pod.",
+    )
+    resources: Resources = Field(default_factory=Resources, description="CPU, memory and GPUs of a trial.")
+    node_selector: dict[str, str] = Field(
+        default_factory=dict, max_length=32, description="Labels of the nodes that trials may run on."
+    )
+    termination_grace_period_seconds: int = Field(
+        30, ge=0, le=3600, description="Time to write a checkpoint when a trial is told to stop."
+    )
+
+    rules = (
+        Rule(
+            "[has(self.classification), has(self.segmentation), has(self.podTemplate)].filter(x, x).size() == 1",
+            "expected exactly one of classification, segmentation, podTemplate",
+            lambda s: sum(t is not None for t in (s.classification, s.segmentation, s.pod_template)) == 1,
+            "",
+            lambda s: (
+                ", ".join(
+                    n
+                    for n, t in (
+                        ("classification", s.classification),
+                        ("segmentation", s.segmentation),
+                        ("podTemplate", s.pod_template),
+                    )
+                    if t is not None
+                )
+                or "none"
+            ),
+        ),
+        Rule(
+            "has(self.podTemplate) || has(self.data)",
+            "expected a data volume for a built-in task",
+            lambda s: s.pod_template is not None or s.data is not None,
+            "data",
+            lambda s: "none",
+        ),
+        Rule(
+            "!has(self.podTemplate) || !has(self.image)",
+            "expected no image beside podTemplate, whose containers name their own",
+            lambda s: s.pod_template is None or s.image is None,
+            "image",
+            lambda s: repr(s.image),
+        ),
+    )
+
+    @property
+    def task(self) -> tuple[str, ClassificationTask | SegmentationTask] | None:
+        """Name and configuration of the built-in task, or None for a Pod template."""
+        if self.classification is not None:
+            return "classification", self.classification
+        if self.segmentation is not None:
+            return "segmentation", self.segmentation
+        return None
+
+
+class StudySpec(ApiModel):
+    """What the study searches, how, and with what."""
+
+    objective: Objective = Field(description="What is optimised.")
+    parameters: list[Parameter] = Field(
+        min_length=1,
+        max_length=64,
+        description="The search space.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    algorithm: Algorithm = Field(Algorithm(), description="The search algorithm.")
+    fidelity: Fidelity | None = Field(
+        None, description="The resource that makes a trial cheap or exact. Absent: every trial runs to its own end."
+    )
+    budget: Budget = Field(description="When to stop, and how much to use at once.")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="Same seed, same history: same suggestions.")
+    trainer: Trainer = Field(description="What trains a trial.")
+
+    rules = (
+        Rule(
+            "self.algorithm.scheduler.type != 'Hyperband' || has(self.fidelity)",
+            "expected a fidelity for the Hyperband scheduler",
+            lambda s: s.algorithm.scheduler.type != "Hyperband" or s.fidelity is not None,
+            "fidelity",
+            lambda s: "none",
+        ),
+        Rule(
+            "self.algorithm.scheduler.type != 'Hyperband' || !has(self.fidelity) || self.fidelity.max >= self.fidelity.min * self.fidelity.eta",
+            "expected fidelity.max of at least fidelity.min * fidelity.eta, so that Hyperband has a second rung",
+            lambda s: (
+                s.algorithm.scheduler.type != "Hyperband"
+                or s.fidelity is None
+                or s.fidelity.max >= s.fidelity.min * s.fidelity.eta
+            ),
+            "fidelity.max",
+            lambda s: f"max {s.fidelity.max} with min {s.fidelity.min} and eta {s.fidelity.eta}",
+        ),
+        Rule(
+            "has(self.trainer.podTemplate) || !has(self.fidelity) || self.fidelity.resource == 'epochs'",
+            "expected the resource epochs for a built-in task",
+            lambda s: s.trainer.pod_template is not None or s.fidelity is None or s.fidelity.resource == "epochs",
+            "fidelity.resource",
+            lambda s: repr(s.fidelity.resource),
+        ),
+        Rule(
+            "self.parameters.all(p, !has(p.when) || self.parameters.exists(q, q.name == p.when.parameter))",
+            "expected every condition to name a parameter of the study",
+            lambda s: all(
+                p.when is None or any(q.name == p.when.parameter for q in s.parameters) for p in s.parameters
+            ),
+            "parameters",
+            lambda s: next(
+                (
+                    repr(p.when.parameter)
+                    for p in s.parameters
+                    if p.when and all(q.name != p.when.parameter for q in s.parameters)
+                ),
+                "all",
+            ),
+        ),
+    )
+
+
+IMMUTABLE = ("objective", "parameters", "algorithm", "fidelity", "seed", "trainer")
+"""Sections of the spec that decide what a suggestion is: they may not change once trials exist. The budget may."""
+
+
+class Condition(ApiModel):
+    """As everywhere in Kubernetes."""
+
+    type: str = Field(max_length=64, description="Accepted, Progressing, Finished or Succeeded.")
+    status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
+    reason: str = Field(max_length=64, description="One word for programs.")
+    message: str = Field("", max_length=4096, description="A sentence for people.")
+    last_transition_time: Time = Field(description="When the status last changed.")
+    observed_generation: int = Field(0, description="The generation of the spec that this was judged on.")
+
+
+class TrialCounts(ApiModel):
+    """Trials by where they stand."""
+
+    total: int = Field(0, description="Trials created.")
+    pending: int = Field(0, description="Waiting for a Pod, a node or an image.")
+    running: int = Field(0, description="Training now.")
+    waiting: int = Field(0, description="Paused at a rung with a measurement; no Pod.")
+    succeeded: int = Field(0, description="Finished with a measurement.")
+    failed: int = Field(0, description="Failed for good.")
+    stopped: int = Field(0, description="Stopped before their end.")
+
+
+class BestTrial(ApiModel):
+    """The incumbent."""
+
+    trial: str = Field(description="Name of the HPOTrial.")
+    index: int = Field(description="Its number.")
+    value: float = Field(description="Its objective.")
+    resource: int = Field(0, description="At how much of the fidelity; 0 without one.")
+    parameters: dict[str, str] = Field(default_factory=dict, description="Its parameters.")
+
+
+class StudyStatus(ApiModel):
+    """Folded from the trials, from scratch, whenever something changes."""
+
+    observed_generation: int = Field(0, description="The generation of the spec that this describes.")
+    phase: Literal["Pending", "Running", "Succeeded", "Failed", "Invalid"] = Field(
+        "Pending", description="For people; programs read the conditions."
+    )
+    reason: str = Field("", max_length=64, description="Why the study stands where it does, in one word.")
+    message: str = Field("", max_length=4096, description="The same in a sentence.")
+    algorithm: str = Field("", max_length=64, description="Sampler and scheduler, such as GP + Hyperband.")
+    progress: str = Field("", max_length=32, description="Trials that ended, of the budget: 7/20.")
+    trials: TrialCounts = Field(default_factory=TrialCounts, description="Trials by where they stand.")
+    best: BestTrial | None = Field(None, description="The incumbent.")
+    gpu_hours: float = Field(0.0, ge=0, description="GPU-hours used by the Pods, interrupted attempts included.")
+    start_time: Time | None = Field(None, description="When the study was accepted.")
+    completion_time: Time | None = Field(None, description="When it ended.")
+    spec_digests: dict[str, str] = Field(
+        default_factory=dict, description="Fingerprints of the sections that may not change, as accepted."
+    )
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Accepted, Progressing, Finished, Succeeded.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+
+
+class Study(ApiModel):
+    """An HPOStudy without its Kubernetes envelope."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    spec: StudySpec
+    status: StudyStatus

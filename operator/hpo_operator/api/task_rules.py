@@ -1,0 +1,87 @@
+"""Parameters of a built-in task tune fields of its configuration: same names, and never outside what a field may be."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import get_origin
+
+from annotated_types import Ge, Le
+from pydantic.fields import FieldInfo
+
+from hpo_operator.api.errors import SpecError
+from hpo_operator.api.parameters import Parameter
+from hpo_operator.api.study import StudySpec
+from hpo_operator.api.tasks import choices_of
+
+
+def parameter_errors(spec: StudySpec) -> Iterator[SpecError]:
+    """Parameters that the built-in task does not have, or that leave a field's bounds."""
+    if spec.trainer.task is None:
+        return
+    task, config = spec.trainer.task
+    fields = {field.alias or name: field for name, field in type(config).model_fields.items()}
+    for i, parameter in enumerate(spec.parameters):
+        path = f"spec.parameters[{i}]"
+        if parameter.name not in fields:
+            close = difflib.get_close_matches(parameter.name, fields, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(fields)}"
+            yield SpecError(f"{path}.name", f"{task} has no field {parameter.name!r}; {hint}")
+        elif spec.fidelity is not None and parameter.name == spec.fidelity.resource:
+            yield SpecError(
+                f"{path}.name", f"expected {parameter.name!r} either as a parameter or as the fidelity, found both"
+            )
+        else:
+            yield from _kind_errors(parameter, fields[parameter.name], f"{task}.{parameter.name}", path)
+
+
+def _kind_errors(parameter: Parameter, field: FieldInfo, where: str, path: str) -> Iterator[SpecError]:
+    choices = choices_of(field)
+    if get_origin(field.annotation) is list:
+        yield SpecError(f"{path}.name", f"{where} is a list and cannot be tuned")
+    elif choices or field.annotation is str:
+        if parameter.categorical is None:
+            yield SpecError(path, f"expected categorical for {where}")
+        elif choices:
+            for j, choice in enumerate(parameter.categorical.choices):
+                if choice not in choices:
+                    yield SpecError(
+                        f"{path}.categorical.choices[{j}]", f"expected one of {', '.join(choices)}, found {choice!r}"
+                    )
+    elif parameter.categorical is not None:
+        yield SpecError(f"{path}.categorical", f"expected float, int or ordinal, since {where} is a number")
+    elif field.annotation is int and (parameter.float_ is not None or _fractional(parameter)):
+        yield SpecError(path, f"expected int or whole ordinal values, since {where} is a whole number")
+    else:
+        yield from _bound_errors(parameter, field, where, path)
+
+
+def _fractional(parameter: Parameter) -> bool:
+    return parameter.ordinal is not None and any(not float(v).is_integer() for v in parameter.ordinal.values)
+
+
+def _bound_errors(parameter: Parameter, field: FieldInfo, where: str, path: str) -> Iterator[SpecError]:
+    low, high, at = _range(parameter)
+    for bound in field.metadata:
+        if isinstance(bound, Ge) and low < bound.ge:  # type: ignore[operator]
+            yield SpecError(
+                f"{path}.{at[0]}", f"expected at least {bound.ge:g}, the least {where} may be, found {low:g}"
+            )
+        if isinstance(bound, Le) and high > bound.le:  # type: ignore[operator]
+            yield SpecError(
+                f"{path}.{at[1]}", f"expected at most {bound.le:g}, the most {where} may be, found {high:g}"
+            )
+
+
+def _range(parameter: Parameter) -> tuple[float, float, tuple[str, str]]:
+    if parameter.float_ is not None:
+        return parameter.float_.min, parameter.float_.max, ("float.min", "float.max")
+    if parameter.int_ is not None:
+        return parameter.int_.min, parameter.int_.max, ("int.min", "int.max")
+    assert parameter.ordinal is not None  # not categorical, and one of the four: Parameter.rules
+    values = parameter.ordinal.values
+    return (
+        min(values),
+        max(values),
+        (f"ordinal.values[{values.index(min(values))}]", f"ordinal.values[{values.index(max(values))}]"),
+    )

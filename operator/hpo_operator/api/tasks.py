@@ -1,0 +1,109 @@
+"""The built-in training tasks and their configuration, as a study may state it under ``spec.trainer``.
+
+Every field may be tuned instead: a parameter of the same name overrides it. The trainer declares the same fields;
+a contract test holds the two lists together.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
+from pydantic.fields import FieldInfo
+
+from hpo_operator.api.model import ApiModel, Rule
+
+Positive = Annotated[int, Field(ge=1, le=65536)]
+
+
+class Task(ApiModel):
+    """What all built-in tasks share."""
+
+    dataset: str = Field(
+        ".", max_length=256, description="Path of the data set inside the data volume: a folder, or an .npz file."
+    )
+    split_file: str = Field(
+        "",
+        max_length=256,
+        description="CSV inside the data set with the columns class, file and one per split; empty: split by the trainer.",
+    )
+    split_column: str = Field("split", max_length=64, description="Column of splitFile that holds train, val or test.")
+    validation_fraction: float = Field(
+        0.25,
+        ge=0.01,
+        le=0.9,
+        description="Share of the groups (volumes, slabs, blocks of files) held out for validation when the data set brings no split.",
+    )
+    epochs: int = Field(10, ge=1, le=100000, description="Epochs to train; the fidelity `epochs` overrides it.")
+    batch_size: int = Field(8, ge=1, le=4096, description="Samples per optimisation step.")
+    learning_rate: float = Field(0.001, ge=1e-9, le=100, description="Initial step size of the optimizer.")
+    augmentation: bool = Field(False, description="Random geometric and intensity changes of the training images.")
+    deterministic: bool = Field(
+        True, description="Same seed, same result, bit for bit, on the CPU with the same number of threads."
+    )
+    validation_interval: int = Field(
+        1, ge=1, le=1000, description="Epochs between two validations; the last epoch is always validated."
+    )
+
+
+class ClassificationTask(Task):
+    """Image classification by the parametric CNN family of Bertrand et al. (ISBI 2017), Table 1."""
+
+    train_samples_per_class: int = Field(0, ge=0, le=1000000, description="Training images used per class; 0: all.")
+    image_size: int = Field(64, ge=8, le=1024, description="Images are resized to this many pixels a side.")
+    blocks: int = Field(5, ge=1, le=8, description="Convolution blocks, each ended by a max-pooling.")
+    convolutions_per_block: int = Field(1, ge=1, le=10, description="Convolutions in a block.")
+    filters: int = Field(64, ge=1, le=1024, description="Filters of every convolution.")
+    kernel_size: int = Field(3, ge=1, le=11, description="Pixels a side of a convolution's kernel; odd.")
+    separable: bool = Field(False, description="Replace each k x k convolution by a 1 x k and a k x 1.")
+    dense_units: list[Positive] = Field([4096, 1024], max_length=8, description="Units of the fully connected layers.")
+    dropout: float = Field(0.0, ge=0, le=0.95, description="Dropout between the fully connected layers.")
+    optimizer: Literal["SGD", "Adam", "AdamW"] = Field(
+        "SGD", description="Optimisation method; SGD is with Nesterov momentum."
+    )
+    momentum: float = Field(0.9, ge=0, le=0.9999, description="Momentum of SGD.")
+    learning_rate_decay: float = Field(1e-6, ge=0, le=1, description="d in learningRate / (1 + d * step).")
+
+
+class SegmentationTask(Task):
+    """2D or 3D segmentation by a U-Net, scored by the Dice coefficient."""
+
+    dimensions: Literal["2D", "3D"] = Field("2D", description="Train on slices or on volumes.")
+    fold: int = Field(0, ge=0, le=99, description="Which fold is the validation set, when the data set lists folds.")
+    depth: int = Field(3, ge=1, le=6, description="Resolution levels of the U-Net.")
+    channels: int = Field(16, ge=1, le=512, description="Channels of the first level.")
+    channel_multiplier: float = Field(
+        2.0, ge=0.5, le=4, description="Channels of a level over those of the level above."
+    )
+    residual_units: int = Field(0, ge=0, le=4, description="Residual units per level; 0: plain convolutions.")
+    normalization: Literal["None", "ZScore", "PercentileZScore", "MinMax"] = Field(
+        "ZScore", description="Normalisation of each image's intensities."
+    )
+    loss: Literal["Dice", "DiceCE", "GeneralizedDice", "DiceFocal"] = Field("DiceCE", description="Training loss.")
+    optimizer: Literal["Adam", "AdamW", "SGD"] = Field("Adam", description="Optimisation method.")
+    weight_decay: float = Field(0.0, ge=0, le=1, description="Weight decay of the optimizer.")
+    dropout: float = Field(0.0, ge=0, le=0.95, description="Dropout inside the U-Net.")
+    patch_size: list[Positive] = Field(
+        [], max_length=3, description="Pixels or voxels of a training patch; empty: whole images."
+    )
+
+    rules = (
+        Rule(
+            "size(self.patchSize) == 0 || (size(self.patchSize) == 2 && self.dimensions == '2D') || (size(self.patchSize) == 3 && self.dimensions == '3D')",
+            "expected as many numbers in patchSize as dimensions, or none",
+            lambda s: len(s.patch_size) in (0, int(s.dimensions[0])),
+            "patchSize",
+            lambda s: f"{len(s.patch_size)} for {s.dimensions}",
+        ),
+    )
+
+
+TASKS: dict[str, type[Task]] = {"classification": ClassificationTask, "segmentation": SegmentationTask}
+"""Name of a task (as under ``spec.trainer`` and in HPO_TASK) -> its configuration."""
+
+
+def choices_of(field: FieldInfo) -> tuple[str, ...]:
+    """What a tunable field of a few values may be: the members of its enum, true and false, or nothing."""
+    if field.annotation is bool:
+        return ("true", "false")
+    return tuple(c for c in get_args(field.annotation) if isinstance(c, str))

@@ -1,0 +1,132 @@
+"""``HPOTrial``: one configuration of a study, how far it shall be trained, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from hpo_operator.api.model import ApiModel, Rule
+from hpo_operator.api.study import Condition, Time
+
+MAX_CURVE_POINTS = 64
+"""A trial's status keeps at most this many points of its curve; the whole curve lives in Prometheus."""
+
+
+class Rationale(ApiModel):
+    """Why this configuration was suggested."""
+
+    origin: str = Field(max_length=64, description="Random, Sobol or GP.")
+    bracket: int | None = Field(None, description="Hyperband bracket.")
+    mean: float | None = Field(None, description="Objective that the model expected.")
+    sigma: float | None = Field(None, description="Its standard deviation.")
+    acquisition: float | None = Field(None, description="Value of the acquisition function.")
+
+
+class TrialSpec(ApiModel):
+    """What shall be trained. Written by the operator; only resource, rung and desiredState ever change."""
+
+    study: str = Field(max_length=63, description="Name of the study.")
+    index: int = Field(ge=0, description="Number of the trial in its study.")
+    parameters: dict[str, str] = Field(
+        default_factory=dict, max_length=64, description="Active parameters; numbers as text that reads back exactly."
+    )
+    rung: int = Field(0, ge=0, le=99, description="Promotions so far.")
+    resource: int = Field(0, ge=0, description="Train until this much of the fidelity, in total; 0 without one.")
+    desired_state: Literal["Measured", "Stopped"] = Field(
+        "Measured", description="Measured: train to resource. Stopped: end now."
+    )
+    rationale: Rationale | None = Field(None, description="Why this configuration was suggested.")
+
+    rules = (
+        Rule(
+            "!has(self.rung) || self.rung == 0 || self.resource > 0",
+            "expected a resource above 0 on a rung above 0",
+            lambda s: s.rung == 0 or s.resource > 0,
+            "resource",
+            lambda s: str(s.resource),
+        ),
+    )
+
+
+TRIAL_IMMUTABLE = ("study", "index", "parameters")
+
+
+class Measurement(ApiModel):
+    """What the trial reported at a rung."""
+
+    rung: int = Field(ge=0, description="The rung.")
+    resource: int = Field(ge=0, description="Fidelity reached, in total.")
+    value: float = Field(description="The objective.")
+    metrics: dict[str, float] = Field(
+        default_factory=dict, max_length=64, description="Everything else that was reported."
+    )
+    source: Literal["TerminationMessage", "MetricsEndpoint"] = Field(
+        description="TerminationMessage: the trainer's own report. MetricsEndpoint: the last sample of its /metrics."
+    )
+    seconds: float | None = Field(None, description="Wall time of this rung's training.")
+    peak_memory_bytes: int | None = Field(None, description="Most memory used, as the trainer reports it.")
+
+
+class CurvePoint(ApiModel):
+    """One point of the learning curve."""
+
+    resource: int = Field(ge=0, description="Fidelity.")
+    value: float = Field(description="Objective.")
+
+
+class TrialFailure(ApiModel):
+    """Why the trial failed for good."""
+
+    reason: str = Field(
+        max_length=64, description="BadConfig, BadData, OutOfMemory, Diverged, InvalidMeasurement, Error, ..."
+    )
+    message: str = Field("", max_length=2048, description="What the trainer or Kubernetes said.")
+    exit_code: int | None = Field(None, description="Exit code of the container.")
+
+
+class TrialStatus(ApiModel):
+    """What came of the trial so far."""
+
+    observed_generation: int = Field(0, description="The generation of the spec that this describes.")
+    phase: Literal["Pending", "Running", "Waiting", "Succeeded", "Failed", "Stopped"] = Field(
+        "Pending", description="For people. Waiting: measured, and paused at its rung."
+    )
+    reason: str = Field("", max_length=64, description="Why, in one word.")
+    message: str = Field("", max_length=2048, description="Why, in a sentence.")
+    attempt: int = Field(0, ge=0, description="Number of the current Pod; grows when a Pod is lost or interrupted.")
+    pod: str | None = Field(None, description="Name of the current Pod, once it was seen.")
+    interruptions: int = Field(
+        0, ge=0, description="Attempts lost to preemption, eviction and the like; they are not failures."
+    )
+    interrupted_at: Time | None = Field(None, description="When the last attempt was lost.")
+    objective: float | None = Field(None, description="Latest value: measured, or sampled while it runs.")
+    resource: int = Field(0, ge=0, description="Fidelity of that value.")
+    sampled_pod: str | None = Field(
+        None, description="The Pod whose /metrics gave objective and resource, while they are not measured."
+    )
+    pod_start_time: Time | None = Field(None, description="When the current Pod began to run.")
+    measurements: list[Measurement] = Field(default_factory=list, max_length=100, description="One per rung.")
+    curve: list[CurvePoint] = Field(
+        default_factory=list, max_length=MAX_CURVE_POINTS, description="Learning curve, downsampled."
+    )
+    failure: TrialFailure | None = Field(None, description="Why the trial failed for good.")
+    gpu_seconds: float = Field(0.0, ge=0, description="GPU-seconds of all ended Pods.")
+    start_time: Time | None = Field(None, description="When its first Pod started.")
+    completion_time: Time | None = Field(None, description="When it ended.")
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Finished, Succeeded.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+
+
+class HpoTrial(ApiModel):
+    """An HPOTrial without its Kubernetes envelope."""
+
+    name: str
+    uid: str
+    generation: int
+    spec: TrialSpec
+    status: TrialStatus

@@ -1,0 +1,110 @@
+"""The running operator: kopf's watches, the workers that they wake, and the HTTP page for probes and Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+import aiohttp
+import kopf
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from hpo_operator.handlers import triggers
+from hpo_operator.kube.client import ApiServer
+from hpo_operator.kube.cluster import KubeCluster, StudyKey
+from hpo_operator.kube.worker import StudyWorker, StudyWorkers, WorkerSettings
+from hpo_operator.manifests.pod import PodSettings
+from hpo_operator.settings import Settings
+from hpo_operator.telemetry.metrics import OperatorMetrics
+
+log = logging.getLogger(__name__)
+
+FIT_THREADS = 2
+"""Decisions run here, off the event loop: a slow fit delays neither another study nor the probes."""
+LAG_CHECK_SECONDS = 1.0
+UNHEALTHY_LAG_SECONDS = 30.0
+
+
+async def run_operator(settings: Settings, stop: asyncio.Event) -> None:
+    """Serve until ``stop`` is set."""
+    metrics = OperatorMetrics()
+    metrics.build.labels(version=_version()).set(1)
+    ready = asyncio.Event()
+    async with (
+        await ApiServer.connect(settings.kubeconfig) as server,
+        aiohttp.ClientSession() as session,
+        _http(settings.port, metrics, ready),
+    ):
+        executor = ThreadPoolExecutor(FIT_THREADS, thread_name_prefix="decide")
+        chosen = WorkerSettings(PodSettings(settings.trainer_image), settings.sample_seconds)
+        cluster = KubeCluster(server)
+
+        def make(key: StudyKey) -> StudyWorker:
+            return StudyWorker(key, cluster, chosen, session, executor, _now, metrics)
+
+        workers = StudyWorkers(make)
+        lag = asyncio.create_task(_watch_lag(metrics), name="event-loop lag")
+        try:
+            await kopf.operator(
+                registry=triggers.registry(workers.wake),
+                settings=triggers.settings(),
+                namespaces=settings.namespaces,
+                clusterwide=not settings.namespaces,
+                ready_flag=ready,
+                stop_flag=stop,
+            )
+        finally:
+            lag.cancel()
+            await workers.stop()
+            executor.shutdown(wait=False, cancel_futures=True)
+            log.info("stopped")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _version() -> str:
+    try:
+        return version("hpo-operator")
+    except PackageNotFoundError:
+        return "unpackaged"
+
+
+async def _watch_lag(metrics: OperatorMetrics) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LAG_CHECK_SECONDS
+        await asyncio.sleep(LAG_CHECK_SECONDS)
+        metrics.loop_lag.set(max(0.0, loop.time() - due))
+
+
+@asynccontextmanager
+async def _http(port: int, metrics: OperatorMetrics, ready: asyncio.Event) -> AsyncIterator[None]:
+    """/metrics, /healthz (the loop answers) and /readyz (the watches have begun)."""
+
+    async def show_metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def healthy(_: web.Request) -> web.Response:
+        lag = metrics.loop_lag._value.get()
+        return web.Response(status=200 if lag < UNHEALTHY_LAG_SECONDS else 503, text=f"event-loop lag {lag:.3f} s\n")
+
+    async def is_ready(_: web.Request) -> web.Response:
+        return web.Response(status=200 if ready.is_set() else 503, text="ready\n" if ready.is_set() else "starting\n")
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", show_metrics), web.get("/healthz", healthy), web.get("/readyz", is_ready)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, port=port).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,66 @@
+"""The latest objective on a running trial's /metrics page.
+
+The page comes from a user's container: it may be huge, endless, slow or nonsense. Whatever it is, the answer is a
+sample or None, within a second and a megabyte.
+"""
+
+from __future__ import annotations
+
+import math
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+from hpo_operator.reconcile.snapshot import Sample
+
+MAX_PAGE_BYTES = 1 << 20
+TIMEOUT_SECONDS = 1.0
+METRIC = "hpo_trial_metric"
+RESOURCE = "hpo_trial_resource"
+
+
+async def fetch_sample(session: aiohttp.ClientSession, address: str, port: int, objective: str) -> Sample | None:
+    """What stands on ``http://address:port/metrics`` now."""
+    host = f"[{address}]" if ":" in address else address
+    try:
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+        async with session.get(f"http://{host}:{port}/metrics", timeout=timeout, allow_redirects=False) as response:
+            if response.status != 200:
+                return None
+            body = await _at_most(response.content, MAX_PAGE_BYTES)
+    except (TimeoutError, aiohttp.ClientError, OSError):
+        return None
+    return None if body is None else read_sample(body.decode(errors="replace"), objective)
+
+
+def read_sample(page: str, objective: str) -> Sample | None:
+    """The objective on a Prometheus text page (docs/trainer-contract.md): ours by name, or the only series of that name."""
+    ours: float | None = None
+    named: list[float] = []
+    resource = 0
+    wanted = (METRIC, RESOURCE, objective)
+    try:
+        lines = "\n".join(line for line in page.splitlines() if line.startswith(wanted)) + "\n"
+        for family in text_string_to_metric_families(lines):
+            for sample in family.samples:
+                if sample.name == METRIC and sample.labels.get("name") == objective:
+                    ours = sample.value
+                elif sample.name == objective:
+                    named.append(sample.value)
+                elif sample.name == RESOURCE and 0 <= sample.value < 2**53:
+                    resource = int(sample.value)
+    except (ValueError, KeyError, IndexError):
+        return None
+    value = ours if ours is not None else named[0] if len(named) == 1 else None
+    return None if value is None or not math.isfinite(value) else Sample(value, resource)
+
+
+async def _at_most(stream: aiohttp.StreamReader, limit: int) -> bytes | None:
+    """The whole body, or None when it is longer than ``limit``."""
+    chunks, size = [], 0
+    async for chunk in stream.iter_chunked(65536):
+        size += len(chunk)
+        if size > limit:
+            return None
+        chunks.append(chunk)
+    return b"".join(chunks)

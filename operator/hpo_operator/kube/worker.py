@@ -1,0 +1,203 @@
+"""One worker per study: woken by any event, it observes, decides and performs until nothing is left to do.
+
+The same worker drives a study on the API server and in ``hpo run``; it knows no kopf and no client. What it keeps in
+memory (the latest samples, the last refusals) is observation, not state: losing it costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+
+from hpo_operator.kube.cluster import Cluster, StudyKey
+from hpo_operator.kube.errors import ClusterError, NotFoundError, RefusedError
+from hpo_operator.kube.metrics_page import fetch_sample
+from hpo_operator.manifests.pod import METRICS_PORT, PodSettings
+from hpo_operator.reconcile.actions import Action, CreatePod
+from hpo_operator.reconcile.decide import Decision, decide
+from hpo_operator.reconcile.snapshot import Sample, Snapshot
+from hpo_operator.telemetry.metrics import OperatorMetrics
+
+log = logging.getLogger(__name__)
+
+RESYNC_SECONDS = 60.0
+"""A study that is not finished is looked at this often even if no event comes."""
+LONGEST_BACKOFF_SECONDS = 60.0
+REFUSAL_SECONDS = 30.0
+"""A Pod that the API server refused (quota, admission) is asked for again after this long."""
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkerSettings:
+    """``sample_seconds``: how often the /metrics of running trials are read."""
+
+    pod: PodSettings
+    sample_seconds: float = 5.0
+
+
+class StudyWorker:
+    """Runs until the study is gone, or finished with nothing left to do. ``wake`` may be called at any time."""
+
+    def __init__(
+        self,
+        key: StudyKey,
+        cluster: Cluster,
+        settings: WorkerSettings,
+        session: aiohttp.ClientSession,
+        executor: Executor,
+        clock: Callable[[], datetime],
+        metrics: OperatorMetrics,
+    ) -> None:
+        self.key, self._cluster, self._settings = key, cluster, settings
+        self._session, self._executor, self._clock, self._metrics = session, executor, clock, metrics
+        self._woken = asyncio.Event()
+        self._samples: dict[str, Sample] = {}
+        self._refusals: dict[str, tuple[str, datetime]] = {}
+        self._snapshot: Snapshot | None = None
+        self._training: tuple[str, ...] = ()
+        self._woken.set()
+
+    def wake(self) -> None:
+        """Something may have changed."""
+        self._woken.set()
+
+    @property
+    def is_woken(self) -> bool:
+        return self._woken.is_set()
+
+    async def run(self) -> None:
+        """Serve the study; returns when there is no more to do for it."""
+        failures = 0
+        pause: float | None = 0.0  # the first look is at once
+        while pause is not None:
+            await self._sleep(pause)
+            self._woken.clear()
+            try:
+                with self._metrics.reconcile_seconds.time():
+                    decision = await self._settle()
+                pause, failures = self._pause(decision), 0
+            except ClusterError as error:
+                failures += 1
+                pause = min(2.0 ** (failures - 1), LONGEST_BACKOFF_SECONDS)
+                self._metrics.reconcile_errors.labels(reason=type(error).__name__).inc()
+                log.warning("study %s: %s; trying again in %.0f s", self.key, error.message, pause)
+                await asyncio.sleep(pause)  # not _sleep: events do not shorten a back-off
+                pause = 0.0
+
+    async def _settle(self) -> Decision | None:
+        """Decide and perform until a decision asks for nothing; None when the study is gone."""
+        while True:
+            observed = await self._cluster.observe(self.key)
+            self._snapshot = observed
+            if observed is None:
+                self._metrics.forget_study(self.key.namespace, self.key.name)
+                return None
+            snapshot = dataclasses.replace(observed, samples=self._samples, refusals=self._current_refusals())
+            loop = asyncio.get_running_loop()
+            decision = await loop.run_in_executor(self._executor, decide, snapshot, self._settings.pod, self._clock())
+            for action in decision.actions:
+                await self._perform(snapshot.study, action)
+            self._training = decision.training
+            if not decision.actions:
+                self._metrics.observe_study(self.key.namespace, self.key.name, snapshot.study.get("status") or {})
+                return decision
+
+    async def _perform(self, study: Mapping[str, Any], action: Action) -> None:
+        self._metrics.actions.labels(action=type(action).__name__).inc()
+        try:
+            await self._cluster.perform(study, action, self._clock())
+        except RefusedError as error:
+            if not isinstance(action, CreatePod):
+                raise
+            self._refusals[action.manifest["metadata"]["name"]] = (error.message, self._clock())
+        except NotFoundError:
+            log.info("study %s: %s came too late, its object is gone", self.key, type(action).__name__)
+
+    def _current_refusals(self) -> dict[str, str]:
+        now = self._clock()
+        self._refusals = {
+            name: (message, at)
+            for name, (message, at) in self._refusals.items()
+            if (now - at).total_seconds() < REFUSAL_SECONDS
+        }
+        return {name: message for name, (message, _) in self._refusals.items()}
+
+    def _pause(self, decision: Decision | None) -> float | None:
+        """Seconds until the next look without an event; None: never."""
+        if decision is None:
+            return None
+        status = (self._snapshot.study.get("status") or {}) if self._snapshot else {}
+        if status.get("completionTime") or status.get("phase") == "Invalid":
+            return None
+        times = [RESYNC_SECONDS]
+        if decision.training:
+            times.append(self._settings.sample_seconds)
+        if self._refusals:
+            times.append(REFUSAL_SECONDS)
+        if decision.wake_at is not None:
+            times.append(max(0.0, (decision.wake_at - self._clock()).total_seconds()))
+        return min(times)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Until an event or the time; on time, read the metrics of what trains."""
+        try:
+            await asyncio.wait_for(self._woken.wait(), timeout=seconds)
+        except TimeoutError:
+            self._samples = await self._sample()
+
+    async def _sample(self) -> dict[str, Sample]:
+        """The /metrics of every training Pod, all at once."""
+        if self._snapshot is None or not self._training:
+            return {}
+        objective = self._snapshot.study["spec"]["objective"]["metric"]
+        addresses = {
+            pod["metadata"]["name"]: pod["status"]["podIP"]
+            for pod in self._snapshot.pods
+            if pod["metadata"]["name"] in self._training and pod["status"].get("podIP")
+        }
+        fetches = [fetch_sample(self._session, ip, METRICS_PORT, objective) for ip in addresses.values()]
+        found = await asyncio.gather(*fetches)
+        return {name: sample for name, sample in zip(addresses, found, strict=True) if sample is not None}
+
+
+class StudyWorkers:
+    """The workers of all studies. ``wake`` starts one where there is none."""
+
+    def __init__(self, make: Callable[[StudyKey], StudyWorker]) -> None:
+        self._make = make
+        self._workers: dict[StudyKey, StudyWorker] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def wake(self, key: StudyKey) -> None:
+        """Look at this study soon."""
+        worker = self._workers.get(key)
+        if worker is not None:
+            worker.wake()
+            return
+        worker = self._workers[key] = self._make(key)
+        task = asyncio.get_running_loop().create_task(self._serve(worker), name=f"study {key}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, worker: StudyWorker) -> None:
+        try:
+            await worker.run()
+        except Exception:
+            log.exception("study %s: unexpected error; it is looked at again with its next event", worker.key)
+        finally:
+            del self._workers[worker.key]
+        if worker.is_woken:  # an event came while it ended
+            self.wake(worker.key)
+
+    async def stop(self) -> None:
+        """Cancel all; what was not performed is decided again by the next process."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

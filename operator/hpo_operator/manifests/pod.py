@@ -1,0 +1,163 @@
+"""The Pod of one attempt at one rung of a trial: a plain dict, made from the study and the trial alone.
+
+Every Pod meets the *restricted* Pod security standard and holds no API token. What the container is told stands in
+docs/trainer-contract.md.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from hpo_engine.seeding import trial_seed
+
+from hpo_operator.api import engine_study
+from hpo_operator.api.pod_template import trainer_index
+from hpo_operator.api.study import Study, Volume
+from hpo_operator.api.trial import HpoTrial
+from hpo_operator.manifests import names
+
+METRICS_PORT = 9464
+DATA_PATH = "/data"
+CHECKPOINT_PATH = "/checkpoints"
+TERMINATION_LOG = "/dev/termination-log"
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PodSettings:
+    """What the installation decides about trial Pods."""
+
+    trainer_image: str
+    image_pull_policy: str = "IfNotPresent"
+
+
+def pod_manifest(study: Study, trial: HpoTrial, settings: PodSettings) -> Manifest:
+    """The Pod for ``trial``'s present rung and attempt."""
+    template = (
+        _task_template(study, settings)
+        if study.spec.trainer.task
+        else copy.deepcopy(study.spec.trainer.pod_template or {})
+    )
+    name = names.pod_name(trial.name, trial.spec.rung, trial.status.attempt)
+    given = template.get("metadata") or {}
+    labels = {names.TRIAL_LABEL: trial.name, names.RUNG_LABEL: str(trial.spec.rung)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": study.namespace,
+            "labels": (given.get("labels") or {}) | names.common_labels(study.name) | labels,
+            "annotations": given.get("annotations") or {},
+            "ownerReferences": [names.owner_reference("HPOTrial", trial.name, trial.uid)],
+        },
+        "spec": _restricted(_with_contract(template["spec"], study, trial)),
+    }
+
+
+def _task_template(study: Study, settings: PodSettings) -> Manifest:
+    trainer = study.spec.trainer
+    container = {
+        "name": "trainer",
+        "image": trainer.image or settings.trainer_image,
+        "imagePullPolicy": trainer.image_pull_policy or settings.image_pull_policy,
+        "command": ["python", "-m", "hpo_trainer"],
+        "resources": trainer.resources.dump(),
+    }
+    return {"spec": {"containers": [container]}}
+
+
+def _with_contract(spec: Manifest, study: Study, trial: HpoTrial) -> Manifest:
+    """The template's Pod spec with the environment, the volumes and the port that the contract promises."""
+    trainer = study.spec.trainer
+    containers = spec["containers"]
+    container = containers[trainer_index(containers)]
+    container["env"] = [*_environment(study, trial), *(container.get("env") or [])]
+    container["terminationMessagePath"] = TERMINATION_LOG
+    container.setdefault("ports", []).append({"name": "hpo-metrics", "containerPort": METRICS_PORT, "protocol": "TCP"})
+    volumes, mounts = _volumes(study, trial)
+    container.setdefault("volumeMounts", []).extend(mounts)
+    spec.setdefault("volumes", []).extend(volumes)
+    spec["restartPolicy"] = "Never"
+    spec.setdefault("terminationGracePeriodSeconds", trainer.termination_grace_period_seconds)
+    if trainer.node_selector:
+        spec["nodeSelector"] = (spec.get("nodeSelector") or {}) | trainer.node_selector
+    return spec
+
+
+def _environment(study: Study, trial: HpoTrial) -> list[Manifest]:
+    spec = study.spec
+    values = engine_study.from_text(spec, trial.spec.parameters)
+    env = {
+        "HPO_STUDY": study.name,
+        "HPO_TRIAL": trial.name,
+        "HPO_TRIAL_INDEX": str(trial.spec.index),
+        "HPO_PARAMETERS": json.dumps(values),
+        **{f"HPO_PARAM_{name}": text for name, text in trial.spec.parameters.items()},
+        "HPO_OBJECTIVE": spec.objective.metric,
+        "HPO_SEED": str(trial_seed(spec.seed, trial.spec.index)),
+    }
+    if spec.fidelity is not None:
+        env |= {"HPO_RESOURCE_NAME": spec.fidelity.resource, "HPO_RESOURCE": str(trial.spec.resource)}
+    if spec.trainer.task is not None:
+        task, config = spec.trainer.task
+        env |= {"HPO_TASK": task, "HPO_CONFIG": json.dumps(config.dump())}
+    if spec.trainer.data is not None:
+        env["HPO_DATA_DIR"] = DATA_PATH
+    env |= {
+        "HPO_CHECKPOINT_DIR": CHECKPOINT_PATH,
+        "HPO_METRICS_PORT": str(METRICS_PORT),
+        "HPO_TERMINATION_LOG": TERMINATION_LOG,
+    }
+    address = {"name": "HPO_METRICS_HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+    return [address, *({"name": name, "value": value} for name, value in env.items())]
+
+
+def _volumes(study: Study, trial: HpoTrial) -> tuple[list[Manifest], list[Manifest]]:
+    """Volumes of the Pod and their mounts in the container."""
+    trainer = study.spec.trainer
+    volumes: list[Manifest] = [
+        {"name": "hpo-tmp", "emptyDir": {}},
+        {
+            "name": "hpo-shm",
+            "emptyDir": {"medium": "Memory"},
+        },  # data loaders share tensors through it; the default is 64 MiB
+    ]
+    mounts: list[Manifest] = [{"name": "hpo-tmp", "mountPath": "/tmp"}, {"name": "hpo-shm", "mountPath": "/dev/shm"}]
+    if trainer.data is not None:
+        volumes.append(
+            {"name": "hpo-data", "persistentVolumeClaim": {"claimName": trainer.data.claim_name, "readOnly": True}}
+        )
+        mounts.append({"name": "hpo-data", "mountPath": DATA_PATH, "readOnly": True} | _sub_path(trainer.data.sub_path))
+    folder = names.checkpoint_folder(study.uid, trial.name)
+    volumes.append({"name": "hpo-checkpoints"} | _checkpoint_source(trainer.checkpoints))
+    inside = "/".join(part for part in (trainer.checkpoints.sub_path if trainer.checkpoints else "", folder) if part)
+    mounts.append({"name": "hpo-checkpoints", "mountPath": CHECKPOINT_PATH} | _sub_path(inside))
+    return volumes, mounts
+
+
+def _checkpoint_source(volume: Volume | None) -> Manifest:
+    return {"emptyDir": {}} if volume is None else {"persistentVolumeClaim": {"claimName": volume.claim_name}}
+
+
+def _sub_path(path: str) -> Manifest:
+    return {"subPath": path} if path else {}
+
+
+def _restricted(spec: Manifest) -> Manifest:
+    """Meet the restricted profile; what a template says within it stays."""
+    pod_context = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}} | (
+        spec.get("securityContext") or {}
+    )
+    pod_context.setdefault("runAsUser", 65532)
+    pod_context.setdefault("runAsGroup", 65532)
+    pod_context.setdefault("fsGroup", 65532)  # so that a fresh volume can be written to
+    for container in [*spec["containers"], *(spec.get("initContainers") or [])]:
+        context = {"readOnlyRootFilesystem": True} | (container.get("securityContext") or {})
+        context |= {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+        container["securityContext"] = context
+    return spec | {"securityContext": pod_context, "automountServiceAccountToken": False, "enableServiceLinks": False}

@@ -1,0 +1,67 @@
+"""What ``decide`` may ask for: values, performed elsewhere. Each is idempotent: performing one twice does no harm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hpo_operator.api.study import StudyStatus
+from hpo_operator.api.trial import TrialStatus
+
+EventType = Literal["Normal", "Warning"]
+
+
+@dataclass(frozen=True)
+class CreateTrial:
+    """Create the HPOTrial; if it exists, the stored one wins."""
+
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PatchTrialSpec:
+    """Change resource, rung or desiredState of a trial."""
+
+    name: str
+    changes: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PutTrialStatus:
+    """Replace a trial's status."""
+
+    name: str
+    status: TrialStatus
+
+
+@dataclass(frozen=True)
+class CreatePod:
+    """Create the Pod; if it exists, the stored one wins."""
+
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DeletePod:
+    """Delete the Pod with its own grace period; gone already is fine."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class PutStudyStatus:
+    """Replace the study's status."""
+
+    status: StudyStatus
+
+
+@dataclass(frozen=True)
+class RecordEvent:
+    """Tell people, once, about the study."""
+
+    type: EventType
+    reason: str
+    message: str
+
+
+Action = CreateTrial | PatchTrialSpec | PutTrialStatus | CreatePod | DeletePod | PutStudyStatus | RecordEvent

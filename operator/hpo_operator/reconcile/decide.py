@@ -1,0 +1,258 @@
+"""``decide``: one snapshot in, actions out. Pure, and the same for the operator and for ``hpo run``.
+
+It is called after every event, and again after every performed action, until it asks for nothing more. Whatever
+happened before — a crash, a lost event, a Pod deleted by hand — it only ever looks at what is there now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from hpo_engine.incumbent import incumbent
+
+from hpo_engine.planner import Plan, plan
+from hpo_engine.trial import Trial, TrialState
+from hpo_operator.api import engine_study
+from hpo_operator.api.errors import InvalidObject, SpecError
+from hpo_operator.api.parse import parse_study, parse_study_status, parse_trial
+from hpo_operator.api.study import Study, seconds
+from hpo_operator.api.trial import HpoTrial, TrialStatus
+from hpo_operator.manifests import names
+from hpo_operator.manifests.pod import PodSettings, pod_manifest
+from hpo_operator.manifests.trial import trial_manifest
+from hpo_operator.reconcile import clock, study_status
+from hpo_operator.reconcile.actions import (
+    Action,
+    CreatePod,
+    CreateTrial,
+    DeletePod,
+    PatchTrialSpec,
+    PutStudyStatus,
+    PutTrialStatus,
+    RecordEvent,
+)
+from hpo_operator.reconcile.pod_facts import PodState, gpu_count, read_pod
+from hpo_operator.reconcile.snapshot import Snapshot
+from hpo_operator.reconcile.study_status import Ending
+from hpo_operator.reconcile.trial_state import engine_trial, view_trial
+from hpo_operator.reconcile.trial_status import trial_status
+
+
+@dataclass(frozen=True)
+class Decision:
+    """``wake_at``: decide again then, even if nothing happens. ``training``: Pods that may have news on /metrics."""
+
+    actions: tuple[Action, ...] = ()
+    wake_at: datetime | None = None
+    training: tuple[str, ...] = ()
+
+
+def decide(snapshot: Snapshot, settings: PodSettings, now: datetime) -> Decision:
+    """What to do about one study, now."""
+    try:
+        study = parse_study(snapshot.study)
+    except InvalidObject as error:
+        return _refuse(snapshot, "InvalidSpec", error.errors, now)
+    changed = study_status.changed_sections(study)
+    if changed:
+        errors = [
+            SpecError(f"spec.{name}", "may not change once trials exist; change it back, or create a new study")
+            for name in changed
+        ]
+        return _refuse(snapshot, "ImmutableFieldChanged", errors, now)
+    trials, broken = _read_trials(study, snapshot)
+    return _Deciding(study, snapshot, settings, now, trials, broken).decision()
+
+
+def _refuse(snapshot: Snapshot, reason: str, errors: Sequence[SpecError], now: datetime) -> Decision:
+    old = parse_study_status(snapshot.study)
+    generation = snapshot.study.get("metadata", {}).get("generation", 0)
+    new = study_status.refused_status(old, generation, reason, errors, now)
+    if new == old:
+        return Decision()
+    return Decision((RecordEvent("Warning", reason, new.message), PutStudyStatus(new)))
+
+
+def _read_trials(study: Study, snapshot: Snapshot) -> tuple[list[HpoTrial], list[SpecError]]:
+    """The trials in the order of their numbers, and what is wrong with those that cannot be read."""
+    trials, errors = [], []
+    for raw in snapshot.trials:
+        name = raw["metadata"]["name"]
+        try:
+            trial = parse_trial(raw)
+            engine_study.from_text(study.spec, trial.spec.parameters)
+            trials.append(trial)
+        except InvalidObject as error:
+            errors.extend(SpecError(f"hpotrial/{name}: {e.path}", e.message) for e in error.errors)
+        except ValueError as error:
+            errors.append(SpecError(f"hpotrial/{name}", str(error)))
+    return sorted(trials, key=lambda trial: trial.spec.index), errors
+
+
+class _Deciding:
+    """One decision: the values that its steps share, each computed once."""
+
+    def __init__(
+        self,
+        study: Study,
+        snapshot: Snapshot,
+        settings: PodSettings,
+        now: datetime,
+        trials: list[HpoTrial],
+        broken: list[SpecError],
+    ) -> None:
+        self.study, self.settings, self.now, self.broken = study, settings, now, broken
+        template = study.spec.trainer.pod_template
+        limits = study.spec.trainer.resources.dump()
+        self.gpus = gpu_count(template["spec"] if template else {"containers": [{"resources": limits}]})
+        pods = {facts.name: facts for facts in map(read_pod, snapshot.pods)}
+        self.views = [view_trial(trial, study.spec, pods, snapshot, self.gpus, now) for trial in trials]
+        self.before = {trial.name: trial.status for trial in trials}
+        self.texts = {trial.spec.index: trial.spec.parameters for trial in trials}
+        self.history: list[Trial] = [
+            engine_trial(view, engine_study.from_text(study.spec, view.trial.spec.parameters)) for view in self.views
+        ]
+        self.engine_study = engine_study.engine_study(study.spec)
+        self.active = sum(view.state is TrialState.RUNNING for view in self.views)
+        self.best = study_status.best_trial(study, incumbent(self.engine_study, self.history), self.texts)
+
+    def decision(self) -> Decision:
+        over = self._out_of_budget()
+        next_steps = Plan() if over or self.broken else plan(self.engine_study, self.history, self._slots())
+        ending = self._ending(over, next_steps)
+        hold = None
+        if self.broken:
+            hold = Ending("UnreadableTrial", "; ".join(map(str, self.broken))[:4096], success=False)
+        ended = ending is not None and self.active == 0
+        statuses = [trial_status(view, self.study.spec, ended, self.now) for view in self.views]
+        actions = [
+            *self._trial_statuses(statuses),
+            *self._planned(next_steps, ending),
+            *self._pods(),
+            *self._study_status(statuses, ending if ended else None, hold),
+        ]
+        return Decision(
+            tuple(actions), self._wake_at(), tuple(v.pod.name for v in self.views if v.is_training and v.pod)
+        )
+
+    def _slots(self) -> int:
+        return max(0, self.study.spec.budget.parallelism - self.active)
+
+    def _gpu_hours(self) -> float:
+        """Used by ended Pods, and by running ones until now."""
+        at = clock.to_text(self.now)
+        ended = sum(view.trial.status.gpu_seconds for view in self.views)
+        running = sum(
+            clock.seconds_between(view.pod.started, at) for view in self.views if view.is_training and view.pod
+        )
+        return (ended + running * self.gpus) / 3600
+
+    def _out_of_budget(self) -> Ending | None:
+        """A limit that ends the study whatever the planner would still like."""
+        budget = self.study.spec.budget
+        failed = sum(view.state is TrialState.FAILED for view in self.views)
+        if failed > budget.failure_limit:
+            last = max((v for v in self.views if v.trial.status.failure), key=lambda v: v.trial.spec.index).trial
+            why = last.status.failure.reason if last.status.failure else ""
+            return Ending(
+                "TooManyFailures",
+                f"{failed} trials failed, more than {budget.failure_limit}; {last.name}: {why}",
+                False,
+            )
+        if budget.gpu_hours is not None and self._gpu_hours() >= budget.gpu_hours:
+            return self._spent("GPUHoursExhausted", f"used {self._gpu_hours():.2f} of {budget.gpu_hours:g} GPU-hours")
+        if (deadline := self._deadline()) is not None and self.now >= deadline:
+            return self._spent("WallClockExhausted", f"{budget.wall_clock} after its start")
+        objective = self.engine_study.objective
+        if self.best is not None and objective.reached(self.best.value):
+            return Ending(
+                "TargetReached",
+                f"{self.best.trial} reached {self.best.value:g}, the target is {objective.target:g}",
+                True,
+            )
+        return None
+
+    def _spent(self, reason: str, message: str) -> Ending:
+        if self.best is None:
+            return Ending(reason, f"{message}, and no trial was measured", success=False)
+        return Ending(reason, message, success=True)
+
+    def _deadline(self) -> datetime | None:
+        limit, start = self.study.spec.budget.wall_clock, self.study.status.start_time
+        return None if limit is None or start is None else clock.from_text(start) + timedelta(seconds=seconds(limit))
+
+    def _ending(self, over: Ending | None, next_steps: Plan) -> Ending | None:
+        if over is not None or not next_steps.done:
+            return over
+        if self.best is None:
+            return Ending("NoMeasurements", "every trial failed", success=False, abrupt=False)
+        note = f"; {'; '.join(next_steps.notes)}" if next_steps.notes else ""
+        return Ending(
+            "TrialsCompleted", f"best {self.best.value:g} by {self.best.trial}{note}", success=True, abrupt=False
+        )
+
+    def _trial_statuses(self, statuses: Sequence[TrialStatus]) -> Iterator[Action]:
+        for view, status in zip(self.views, statuses, strict=True):
+            trial = view.trial
+            before = self.before[trial.name]
+            if status.failure is not None and before.failure is None:
+                message = f"trial {trial.name} failed: {status.failure.reason}: {status.failure.message}"
+                yield RecordEvent("Warning", "TrialFailed", message[:1000])
+            if view.refusal is not None and before.message != view.refusal:
+                yield RecordEvent("Warning", "PodRefused", f"trial {trial.name}: {view.refusal}"[:1000])
+            if status.interruptions > before.interruptions:
+                yield RecordEvent(
+                    "Normal", "TrialInterrupted", f"trial {trial.name} was interrupted ({status.interruptions})"
+                )
+            if status != before:
+                yield PutTrialStatus(trial.name, status)
+
+    def _planned(self, next_steps: Plan, ending: Ending | None) -> Iterator[Action]:
+        stops = set(next_steps.stop)
+        for view in self.views:
+            abrupt = ending is not None and ending.abrupt and view.state is TrialState.RUNNING
+            if (abrupt or view.trial.spec.index in stops) and view.trial.spec.desired_state != "Stopped":
+                yield PatchTrialSpec(view.trial.name, {"desiredState": "Stopped"})
+        for promotion in next_steps.promote:
+            name = names.trial_name(self.study.name, promotion.index)
+            yield PatchTrialSpec(name, {"rung": promotion.rung, "resource": promotion.resource})
+        for suggestion in next_steps.start:
+            yield CreateTrial(trial_manifest(self.study, suggestion))
+
+    def _pods(self) -> Iterator[Action]:
+        for view in self.views:
+            stopping = view.trial.spec.desired_state == "Stopped"
+            if stopping and view.pod is not None and view.pod.state in (PodState.WAITING, PodState.RUNNING):
+                yield DeletePod(view.pod.name)
+            if not stopping and view.refusal is None and view.pod_due is not None and view.pod_due <= self.now:
+                yield CreatePod(pod_manifest(self.study, view.trial, self.settings))
+
+    def _study_status(
+        self, statuses: Sequence[TrialStatus], ending: Ending | None, hold: Ending | None
+    ) -> Iterator[Action]:
+        study, old = self.study, self.study.status
+        new = study_status.folded_status(study, statuses, self.best, ending, hold, self._gpu_hours(), self.now)
+        if not old.conditions or old.phase == "Invalid":
+            yield RecordEvent(
+                "Normal",
+                "Accepted",
+                f"{new.algorithm} over {len(study.spec.parameters)} parameters, {study.spec.budget.trials} trials",
+            )
+        if new.best is not None and (old.best is None or old.best.value != new.best.value):
+            yield RecordEvent(
+                "Normal", "NewIncumbent", f"{new.best.trial}: {study.spec.objective.metric} {new.best.value:g}"
+            )
+        if hold is not None and old.reason != hold.reason:
+            yield RecordEvent("Warning", hold.reason, hold.message[:1000])
+        if ending is not None and old.completion_time is None:
+            yield RecordEvent("Normal" if ending.success else "Warning", ending.reason, ending.message)
+        if new != old:
+            yield PutStudyStatus(new)
+
+    def _wake_at(self) -> datetime | None:
+        times = [view.pod_due for view in self.views if view.pod_due is not None and view.pod_due > self.now]
+        if (deadline := self._deadline()) is not None and deadline > self.now and self.active:
+            times.append(deadline)
+        return min(times, default=None)

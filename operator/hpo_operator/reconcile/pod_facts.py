@@ -1,0 +1,141 @@
+"""What a Pod says about its trial, read once and put into one of six states. The truth table of failures is here.
+
+pod                                        state         charged to the trial
+---------------------------------------    -----------   ---------------------------
+no container has started                   WAITING
+running, not being deleted                 RUNNING
+running, being deleted                     TERMINATING
+exit 0                                     SUCCEEDED
+exit 75; or ended while being deleted,     INTERRUPTED   no
+  evicted, preempted, node lost
+any other end                              FAILED        yes, by its exit code
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from hpo_operator.api.pod_template import trainer_index
+
+Raw = Mapping[str, Any]
+
+EXIT_REASONS = {65: "BadData", 78: "BadConfig", 80: "OutOfMemory", 81: "Diverged"}
+"""Documented exit codes of a trainer (docs/trainer-contract.md)."""
+EXIT_INTERRUPTED = 75
+DISRUPTIONS = (
+    "Evicted",
+    "NodeLost",
+    "NodeShutdown",
+    "Preempting",
+    "Shutdown",
+    "Terminated",
+    "UnexpectedAdmissionError",
+)
+"""``status.reason`` of Pods that the cluster ended, not the program."""
+
+
+class PodState(Enum):
+    WAITING = "Waiting"
+    RUNNING = "Running"
+    TERMINATING = "Terminating"
+    SUCCEEDED = "Succeeded"
+    INTERRUPTED = "Interrupted"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True)
+class PodFacts:
+    """``reason`` and ``message`` say why, in Kubernetes' or the trainer's words; times as text."""
+
+    name: str
+    state: PodState
+    reason: str = ""
+    message: str = ""
+    exit_code: int | None = None
+    final_message: str = ""
+    started: str | None = None
+    finished: str | None = None
+
+
+def read_pod(pod: Raw) -> PodFacts:
+    """The facts of one Pod object."""
+    name = pod["metadata"]["name"]
+    status = pod.get("status") or {}
+    containers = pod["spec"]["containers"]
+    wanted = containers[trainer_index(containers)]["name"]
+    container: Raw = next((c for c in status.get("containerStatuses") or [] if c.get("name") == wanted), {})
+    state = container.get("state") or {}
+    deleting = "deletionTimestamp" in pod["metadata"]
+    if "terminated" in state:
+        return _ended(name, pod, status, state["terminated"], deleting)
+    if status.get("phase") in ("Failed", "Succeeded"):  # evicted before it started, or the node is gone
+        reason = status.get("reason") or "PodFailed"
+        return PodFacts(
+            name, PodState.INTERRUPTED, reason, status.get("message") or "the Pod ended without its container's state"
+        )
+    if "running" in state:
+        running = PodState.TERMINATING if deleting else PodState.RUNNING
+        return PodFacts(
+            name, running, "Terminating" if deleting else "Training", started=state["running"].get("startedAt")
+        )
+    if deleting:
+        return PodFacts(name, PodState.TERMINATING, "Terminating")
+    reason, message = _why_waiting(status, state)
+    return PodFacts(name, PodState.WAITING, reason, message)
+
+
+def gpu_count(pod_spec: Raw) -> int:
+    """Whole GPUs that the Pod holds: resources named ``<vendor>/gpu`` under limits, over all containers."""
+    total = 0
+    for container in pod_spec["containers"]:
+        limits = (container.get("resources") or {}).get("limits") or {}
+        total += sum(int(v) for k, v in limits.items() if k.endswith("/gpu") and str(v).isdigit())
+    return total
+
+
+def _ended(name: str, pod: Raw, status: Raw, terminated: Raw, deleting: bool) -> PodFacts:
+    code = terminated.get("exitCode", 1)
+    state, reason = _verdict(status, terminated, code, deleting)
+    return PodFacts(
+        name,
+        state,
+        reason,
+        status.get("message") or "",
+        code,
+        terminated.get("message") or "",
+        terminated.get("startedAt"),
+        terminated.get("finishedAt"),
+    )
+
+
+def _verdict(status: Raw, terminated: Raw, code: int, deleting: bool) -> tuple[PodState, str]:
+    if code == 0:
+        return PodState.SUCCEEDED, "Completed"
+    if code == EXIT_INTERRUPTED:
+        return PodState.INTERRUPTED, "Interrupted"
+    if status.get("reason") in DISRUPTIONS:
+        return PodState.INTERRUPTED, status["reason"]
+    for condition in status.get("conditions") or []:
+        if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
+            return PodState.INTERRUPTED, condition.get("reason") or "Disrupted"
+    if code in EXIT_REASONS:
+        return PodState.FAILED, EXIT_REASONS[code]
+    if terminated.get("reason") == "OOMKilled":
+        return PodState.FAILED, "OutOfMemory"
+    if deleting:
+        return PodState.INTERRUPTED, "PodDeleted"
+    return PodState.FAILED, "Error"
+
+
+def _why_waiting(status: Raw, state: Raw) -> tuple[str, str]:
+    """The first thing that keeps the container from starting."""
+    waiting = state.get("waiting") or {}
+    if waiting.get("reason") and waiting["reason"] not in ("ContainerCreating", "PodInitializing"):
+        return waiting["reason"], waiting.get("message") or ""
+    for condition in status.get("conditions") or []:
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return condition.get("reason") or "Unschedulable", condition.get("message") or ""
+    return waiting.get("reason") or "Pending", waiting.get("message") or ""

@@ -1,0 +1,28 @@
+"""What ``decide`` sees: the objects of one study as the API server holds them, and what its running Pods expose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Raw = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The objective on a Pod's /metrics page, and the fidelity it belongs to (0 if the page does not tell)."""
+
+    value: float
+    resource: int = 0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One study, its trials, its Pods; by a Pod's name, its latest sample, or why it was refused at creation."""
+
+    study: Raw
+    trials: tuple[Raw, ...] = ()
+    pods: tuple[Raw, ...] = ()
+    samples: Mapping[str, Sample] = field(default_factory=dict)
+    refusals: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,148 @@
+"""The study's status, folded from its trials from scratch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from hpo_engine.trial import Trial
+from hpo_operator.api.errors import SpecError
+from hpo_operator.api.study import IMMUTABLE, BestTrial, Study, StudySpec, StudyStatus, TrialCounts
+from hpo_operator.api.trial import TrialStatus
+from hpo_operator.manifests import names
+from hpo_operator.reconcile import clock
+from hpo_operator.reconcile.conditions import condition
+from hpo_operator.reconcile.trial_status import ENDED
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why a study ends. ``abrupt``: what still runs is stopped."""
+
+    reason: str
+    message: str
+    success: bool
+    abrupt: bool = True
+
+
+def algorithm_name(spec: StudySpec) -> str:
+    scheduler = spec.algorithm.scheduler.type
+    return spec.algorithm.sampler.type + ("" if scheduler == "None" else f" + {scheduler}")
+
+
+def spec_digests(spec: StudySpec) -> dict[str, str]:
+    """A fingerprint of each section that may not change."""
+    stored = spec.dump()
+    return {
+        name: hashlib.sha256(json.dumps(stored.get(name), sort_keys=True).encode()).hexdigest()[:16]
+        for name in IMMUTABLE
+    }
+
+
+def changed_sections(study: Study) -> list[str]:
+    """Sections that differ from those the study was accepted with."""
+    accepted = study.status.spec_digests
+    return [name for name, digest in spec_digests(study.spec).items() if accepted.get(name, digest) != digest]
+
+
+def counts(statuses: Sequence[TrialStatus]) -> TrialCounts:
+    phases = Counter(status.phase for status in statuses)
+    return TrialCounts(
+        total=len(statuses),
+        pending=phases["Pending"],
+        running=phases["Running"],
+        waiting=phases["Waiting"],
+        succeeded=phases["Succeeded"],
+        failed=phases["Failed"],
+        stopped=phases["Stopped"],
+    )
+
+
+def best_trial(study: Study, best: Trial | None, texts: Mapping[int, Mapping[str, str]]) -> BestTrial | None:
+    """The engine's incumbent in the API's words; ``texts``: parameters by trial index."""
+    if best is None:
+        return None
+    last = max(best.measurements, key=lambda m: m.resource)
+    name = names.trial_name(study.name, best.index)
+    return BestTrial(
+        trial=name, index=best.index, value=last.value, resource=last.resource, parameters=dict(texts[best.index])
+    )
+
+
+def folded_status(
+    study: Study,
+    statuses: Sequence[TrialStatus],
+    best: BestTrial | None,
+    ending: Ending | None,
+    hold: Ending | None,
+    gpu_hours: float,
+    now: datetime,
+) -> StudyStatus:
+    """``ending``: the study has ended so; ``hold``: it cannot go on for this reason, but has not ended."""
+    number = counts(statuses)
+    reason, message = _progress(statuses, number, ending or hold)
+    phase: Literal["Succeeded", "Failed", "Running"] = (
+        "Running" if ending is None else "Succeeded" if ending.success else "Failed"
+    )
+    old, at = study.status, clock.to_text(now)
+    ended = ending is not None
+    rows: tuple[tuple[str, Literal["True", "False", "Unknown"], str, str], ...] = (
+        ("Accepted", "True", "SpecValid", "the study was understood"),
+        ("Progressing", "False" if ended or hold else "True", reason, message),
+        ("Finished", "True" if ended else "False", reason, message),
+        ("Succeeded", "Unknown" if ending is None else "True" if ending.success else "False", reason, message),
+    )
+    return StudyStatus(
+        observed_generation=study.generation,
+        phase=phase,
+        reason=reason,
+        message=message,
+        algorithm=algorithm_name(study.spec),
+        progress=f"{sum(status.phase in ENDED for status in statuses)}/{study.spec.budget.trials}",
+        trials=number,
+        best=best,
+        gpu_hours=round(gpu_hours, 2),  # coarse, so that a running study does not rewrite its status all the time
+        start_time=old.start_time or at,
+        completion_time=(old.completion_time or at) if ended else None,
+        spec_digests=spec_digests(study.spec),
+        conditions=[condition(old.conditions, *row, study.generation, at) for row in rows],
+    )
+
+
+def refused_status(
+    old: StudyStatus, generation: int, reason: str, errors: Sequence[SpecError], now: datetime
+) -> StudyStatus:
+    """The status of a study whose spec cannot be used: what was known of its trials stays."""
+    message = "; ".join(str(error) for error in errors)[:4096]
+    at = clock.to_text(now)
+    rows: tuple[tuple[str, Literal["True", "False", "Unknown"]], ...] = (
+        ("Accepted", "False"),
+        ("Progressing", "False"),
+        ("Finished", "False"),
+        ("Succeeded", "False"),
+    )
+    return old.model_copy(
+        update={
+            "observed_generation": generation,
+            "phase": "Invalid",
+            "reason": reason,
+            "message": message,
+            "conditions": [
+                condition(old.conditions, kind, status, reason, message, generation, at) for kind, status in rows
+            ],
+        }
+    )
+
+
+def _progress(statuses: Sequence[TrialStatus], number: TrialCounts, ending: Ending | None) -> tuple[str, str]:
+    if ending is not None:
+        return ending.reason, ending.message
+    if number.pending and not number.running:
+        stuck = next(status for status in statuses if status.phase == "Pending")
+        return stuck.reason, stuck.message or f"{number.pending} trials wait for their Pods"
+    return "TrialsRunning", f"{number.running} running, {number.pending} pending, {number.waiting} waiting at a rung"

@@ -1,0 +1,213 @@
+"""From a trial, its Pods and the latest sample to the trial's status and its place in the engine: a truth table.
+
+status says       current Pod      becomes
+---------------   --------------   --------------------------------------------------------------
+measured at rung  (any)            REPORTED: Waiting at a rung, or Succeeded
+failure           (any)            FAILED
+Stopped wanted    gone or ended    STOPPED; a running Pod is deleted first
+otherwise         never seen       RUNNING: a Pod is created
+                  gone             RUNNING: next attempt, interrupted by PodDeleted
+                  WAITING          RUNNING: Pending, with what it waits for
+                  RUNNING          RUNNING: with the latest sample
+                  SUCCEEDED        measured, or failure when there is no usable measurement
+                  INTERRUPTED      RUNNING: next attempt, after a pause; too many: failure
+                  FAILED           failure
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from hpo_engine import trial as engine
+from hpo_operator.api.study import StudySpec
+from hpo_operator.api.trial import MAX_CURVE_POINTS, CurvePoint, HpoTrial, Measurement, TrialFailure, TrialStatus
+from hpo_operator.manifests import names
+from hpo_operator.reconcile import clock
+from hpo_operator.reconcile.final_message import Refusal, Report, read_final_message
+from hpo_operator.reconcile.pod_facts import PodFacts, PodState
+from hpo_operator.reconcile.snapshot import Sample, Snapshot
+
+MAX_INTERRUPTIONS = 50
+"""A trial that the cluster never lets finish ends as a failure in the end, rather than hold its study for ever."""
+LONGEST_PAUSE_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class TrialView:
+    """A trial as it should stand now. ``pod``: facts of its current Pod. ``pod_due``: when to create one, if ever.
+
+    ``refusal``: what the API server said when it was last asked for this Pod.
+    """
+
+    trial: HpoTrial
+    state: engine.TrialState
+    pod: PodFacts | None = None
+    pod_due: datetime | None = None
+    refusal: str | None = None
+
+    @property
+    def is_training(self) -> bool:
+        return self.pod is not None and self.pod.state in (PodState.RUNNING, PodState.TERMINATING)
+
+
+def view_trial(
+    trial: HpoTrial, spec: StudySpec, pods: Mapping[str, PodFacts], snapshot: Snapshot, gpus: int, now: datetime
+) -> TrialView:
+    """The trial after what its current Pod tells. ``gpus``: GPUs that its Pod holds."""
+    status = trial.status
+    name = names.pod_name(trial.name, trial.spec.rung, status.attempt)
+    pod = pods.get(name)
+    if status.failure is not None:
+        return TrialView(trial, engine.TrialState.FAILED, pod)
+    if _measured(trial):
+        return TrialView(trial, engine.TrialState.REPORTED, pod)
+    stopping = trial.spec.desired_state == "Stopped"
+    if pod is None:
+        if stopping:
+            return TrialView(trial, engine.TrialState.STOPPED)
+        if status.pod == name:
+            lost = PodFacts(name, PodState.INTERRUPTED, "PodDeleted", "the Pod is gone", started=status.pod_start_time)
+            return _interrupted(trial, lost, gpus, now)
+        return TrialView(trial, engine.TrialState.RUNNING, None, _due(status, now), snapshot.refusals.get(name))
+    match pod.state:
+        case PodState.WAITING | PodState.RUNNING | PodState.TERMINATING:
+            return TrialView(_seen(trial, pod, snapshot.samples.get(name)), engine.TrialState.RUNNING, pod)
+        case PodState.SUCCEEDED:
+            return _succeeded(_seen(trial, pod, None), pod, spec, gpus, now)
+        case PodState.INTERRUPTED if stopping:
+            return TrialView(_spent(trial, pod, gpus, now), engine.TrialState.STOPPED, pod)
+        case PodState.INTERRUPTED:
+            return _interrupted(trial, pod, gpus, now)
+        case PodState.FAILED:
+            said = read_final_message(pod.final_message, spec.objective.metric)
+            message = said.message if isinstance(said, Refusal) else pod.message or _tail(pod.final_message)
+            return _failed(_seen(trial, pod, None), pod, pod.reason, message, gpus, now)
+
+
+def engine_trial(view: TrialView, parameters: engine.Parameters) -> engine.Trial:
+    """The trial as the engine sees it."""
+    spec, status = view.trial.spec, view.trial.status
+    return engine.Trial(
+        index=spec.index,
+        parameters=parameters,
+        state=view.state,
+        rung=spec.rung,
+        resource=spec.resource,
+        measurements=tuple(engine.Measurement(m.resource, m.value) for m in status.measurements),
+        failure=status.failure.reason if status.failure else None,
+    )
+
+
+def _measured(trial: HpoTrial) -> bool:
+    return any(m.rung == trial.spec.rung for m in trial.status.measurements)
+
+
+def _due(status: TrialStatus, now: datetime) -> datetime:
+    """At once; after the n-th interruption 2^(n-1) seconds after it, at most LONGEST_PAUSE_SECONDS."""
+    if status.interruptions == 0 or status.interrupted_at is None:
+        return now
+    pause = min(2 ** min(status.interruptions - 1, 30), LONGEST_PAUSE_SECONDS)
+    return clock.from_text(status.interrupted_at) + timedelta(seconds=pause)
+
+
+def _with(trial: HpoTrial, **changes: object) -> HpoTrial:
+    return trial.model_copy(update={"status": trial.status.model_copy(update=changes)})
+
+
+def _seen(trial: HpoTrial, pod: PodFacts, sample: Sample | None) -> HpoTrial:
+    """The trial with its Pod noted, and with the sample if that is news."""
+    status = trial.status
+    changes: dict[str, object] = {"pod": pod.name}
+    if pod.started is not None:
+        changes |= {"pod_start_time": pod.started, "start_time": status.start_time or pod.started}
+    if sample is not None:
+        changes |= {"objective": sample.value, "resource": sample.resource, "sampled_pod": pod.name}
+        changes["curve"] = _extended(status.curve, sample.resource, sample.value)
+    return _with(trial, **changes)
+
+
+def _extended(curve: list[CurvePoint], resource: int, value: float) -> list[CurvePoint]:
+    """The curve with one more point; a page without a resource has no curve. Thinned to every second point when full."""
+    if resource == 0:
+        return curve
+    kept = [point for point in curve if point.resource < resource]
+    if len(kept) >= MAX_CURVE_POINTS:
+        kept = kept[::2]
+    return [*kept, CurvePoint(resource=resource, value=value)]
+
+
+def _spent(trial: HpoTrial, pod: PodFacts, gpus: int, now: datetime) -> HpoTrial:
+    """The trial with the ended Pod's GPU time added. Called in the one step that leaves this Pod behind."""
+    end = pod.finished or clock.to_text(now)
+    used = gpus * clock.seconds_between(pod.started, end) if pod.started else 0.0
+    return _with(trial, gpu_seconds=trial.status.gpu_seconds + used, pod=pod.name, pod_start_time=None)
+
+
+def _interrupted(trial: HpoTrial, pod: PodFacts, gpus: int, now: datetime) -> TrialView:
+    count = trial.status.interruptions + 1
+    if count > MAX_INTERRUPTIONS:
+        message = f"interrupted {count} times, the last time by {pod.reason}"
+        return _failed(trial, pod, "TooManyInterruptions", message, gpus, now)
+    trial = _with(
+        _spent(trial, pod, gpus, now),
+        attempt=trial.status.attempt + 1,
+        interruptions=count,
+        interrupted_at=clock.to_text(now),
+        pod=None,
+    )
+    return TrialView(trial, engine.TrialState.RUNNING, None, _due(trial.status, now))
+
+
+def _failed(trial: HpoTrial, pod: PodFacts, reason: str, message: str, gpus: int, now: datetime) -> TrialView:
+    failure = TrialFailure(reason=reason, message=message[:2048], exit_code=pod.exit_code)
+    return TrialView(_with(_spent(trial, pod, gpus, now), failure=failure), engine.TrialState.FAILED, pod)
+
+
+def _succeeded(trial: HpoTrial, pod: PodFacts, spec: StudySpec, gpus: int, now: datetime) -> TrialView:
+    """Exit 0: the trainer's own report counts, or else the last sample of its /metrics."""
+    metric = spec.objective.metric
+    report = read_final_message(pod.final_message, metric)
+    if isinstance(report, Refusal):
+        return _failed(trial, pod, report.reason, report.message, gpus, now)
+    status = trial.status
+    if report is None and (status.sampled_pod != pod.name or status.objective is None):
+        message = f"the container ended well, but neither its termination message nor its /metrics held {metric!r}"
+        return _failed(trial, pod, "MetricMissing", message, gpus, now)
+    measurement = _measurement(trial, pod, report)
+    trial = _with(
+        _spent(trial, pod, gpus, now),
+        measurements=[*status.measurements, measurement],
+        objective=measurement.value,
+        resource=measurement.resource,
+        curve=_extended(status.curve, measurement.resource, measurement.value),
+        sampled_pod=None,
+    )
+    return TrialView(trial, engine.TrialState.REPORTED, pod)
+
+
+def _measurement(trial: HpoTrial, pod: PodFacts, report: Report | None) -> Measurement:
+    """Its resource is the one that was asked for: a rung compares its trials there."""
+    spec, status = trial.spec, trial.status
+    if report is None:
+        assert status.objective is not None  # judged by the caller
+        seconds = clock.seconds_between(pod.started, pod.finished)
+        return Measurement(
+            rung=spec.rung, resource=spec.resource, value=status.objective, source="MetricsEndpoint", seconds=seconds
+        )
+    return Measurement(
+        rung=spec.rung,
+        resource=spec.resource,
+        value=report.value,
+        metrics=report.metrics,
+        source="TerminationMessage",
+        seconds=report.seconds if report.seconds is not None else clock.seconds_between(pod.started, pod.finished),
+        peak_memory_bytes=report.peak_memory_bytes,
+    )
+
+
+def _tail(text: str) -> str:
+    """The last line of what a container left behind, which in a traceback is the error itself."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "the container gave no reason; see its log"

@@ -1,0 +1,85 @@
+"""What people read about a trial: phase, reason, message, conditions, times. Programs read the rest of the status."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from hpo_engine.trial import TrialState
+from hpo_operator.api.study import StudySpec
+from hpo_operator.api.trial import HpoTrial, TrialStatus
+from hpo_operator.reconcile import clock
+from hpo_operator.reconcile.conditions import condition
+from hpo_operator.reconcile.trial_state import TrialView
+
+Phase = Literal["Pending", "Running", "Waiting", "Succeeded", "Failed", "Stopped"]
+ENDED: tuple[Phase, ...] = ("Succeeded", "Failed", "Stopped")
+
+
+def trial_status(view: TrialView, spec: StudySpec, study_ended: bool, now: datetime) -> TrialStatus:
+    """The whole status of the trial, ready to be stored."""
+    phase, reason, message = _standing(view, spec, study_ended)
+    old = view.trial.status
+    ended = phase in ENDED
+    at = clock.to_text(now)
+    finished = ("True" if ended else "False", reason, message)
+    success: tuple[Literal["True", "False", "Unknown"], str, str] = (
+        "True" if phase == "Succeeded" else "False" if ended else "Unknown",
+        reason,
+        message,
+    )
+    generation = view.trial.generation
+    return old.model_copy(
+        update={
+            "observed_generation": generation,
+            "phase": phase,
+            "reason": reason,
+            "message": message[:2048],
+            "completion_time": (old.completion_time or at) if ended else None,
+            "conditions": [
+                condition(old.conditions, "Finished", finished[0], finished[1], finished[2], generation, at),
+                condition(old.conditions, "Succeeded", *success, generation, at),
+            ],
+        }
+    )
+
+
+def is_promotable(trial: HpoTrial, spec: StudySpec) -> bool:
+    """Whether a scheduler may still give a measured trial more of the fidelity."""
+    more = spec.fidelity is not None and trial.spec.resource < spec.fidelity.max
+    return more and spec.algorithm.scheduler.type != "None"
+
+
+def _standing(view: TrialView, spec: StudySpec, study_ended: bool) -> tuple[Phase, str, str]:
+    status = view.trial.status
+    match view.state:
+        case TrialState.FAILED:
+            assert status.failure is not None  # what FAILED means
+            return "Failed", status.failure.reason, status.failure.message
+        case TrialState.STOPPED:
+            return "Stopped", "Stopped", "stopped before it was measured"
+        case TrialState.REPORTED if not is_promotable(view.trial, spec):
+            return "Succeeded", "Completed", ""
+        case TrialState.REPORTED if study_ended:
+            return "Succeeded", "NotPromoted", f"measured at {view.trial.spec.resource} and not promoted"
+        case TrialState.REPORTED:
+            return "Waiting", "AtRung", f"measured at {view.trial.spec.resource}; waits for the rung to be complete"
+        case TrialState.RUNNING:
+            return _running(view)
+
+
+def _running(view: TrialView) -> tuple[Phase, str, str]:
+    status = view.trial.status
+    if view.refusal is not None:
+        return "Pending", "PodRefused", view.refusal
+    if view.is_training and view.pod is not None:
+        return "Running", view.pod.reason, view.pod.message
+    if view.pod is not None:
+        return "Pending", view.pod.reason, view.pod.message
+    if status.interrupted_at is not None and status.interruptions > 0:
+        return (
+            "Pending",
+            "Interrupted",
+            f"interrupted {status.interruptions} times; the next attempt goes on from the checkpoint",
+        )
+    return "Pending", "PodNotSeen", "its Pod is being created"
