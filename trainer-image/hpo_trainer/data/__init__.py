@@ -1,0 +1,1 @@
+"""Reading data sets into memory and splitting them; the one place that knows file layouts."""

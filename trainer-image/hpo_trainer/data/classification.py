@@ -1,0 +1,224 @@
+"""Labelled images: folders of PNG and JPEG files, and .npz files; see docs/data-formats.md."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from hpo_trainer.config import ClassificationConfig
+from hpo_trainer.data import splits
+from hpo_trainer.data.digest import digest
+from hpo_trainer.data.files import IMAGE_SUFFIXES, Array, Image, finite, inside, read_arrays, read_image, reading
+from hpo_trainer.failures import BadConfig, BadData
+
+Labels = NDArray[np.int64]
+SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """``images``: float32, (N, 1, S, S), standardised by the training images; ``labels``: int64, (N,)."""
+
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class ClassificationData:
+    train: LabelledImages
+    validation: LabelledImages
+    classes: tuple[str, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A data set before its images are read: what ``image(i)`` is labelled, and who validates."""
+
+    path: Path
+    labels: Labels
+    classes: tuple[str, ...]
+    split: splits.Split
+    image: Callable[[int], Image]
+
+
+def load(data_dir: Path, config: ClassificationConfig, poll: Callable[[], None]) -> ClassificationData:
+    """Read the images that this configuration trains and validates on; ``poll`` is called between two files.
+
+    Raises BadData, and BadConfig where the data set and the configuration do not go together.
+    """
+    path = data_dir / config.dataset
+    if not path.exists():
+        raise BadConfig("dataset", f"expected a folder or an .npz file in the data volume, found nothing at {path}")
+    source = _folder(path, config) if path.is_dir() else _archive(path, config)
+    chosen = splits.evenly(source.split.train, source.labels, config.train_samples_per_class)
+    _check_classes(source, chosen)
+    train = _read(source, chosen, config.image_size, poll)
+    validation = _read(source, source.split.validation, config.image_size, poll)
+    mean, deviation = train.mean(), train.std(correction=0).clamp_min(1e-6)
+    return ClassificationData(
+        LabelledImages((train - mean) / deviation, torch.from_numpy(source.labels[chosen])),
+        LabelledImages((validation - mean) / deviation, torch.from_numpy(source.labels[source.split.validation])),
+        source.classes,
+        digest(train, source.labels[chosen], validation, source.labels[source.split.validation], source.classes),
+    )
+
+
+def _check_classes(source: _Source, train: splits.Indices) -> None:
+    if len(source.classes) < 2:
+        raise BadData(source.path, f"expected at least two classes, found {', '.join(source.classes) or 'none'}")
+    if source.split.validation.size == 0:
+        raise BadData(source.path, "no image is left for validation")
+    counts = np.bincount(source.labels[train], minlength=len(source.classes))
+    for name, count in zip(source.classes, counts, strict=True):
+        if count == 0:
+            raise BadData(source.path, f"no training image of class {name!r}")
+
+
+def _read(source: _Source, indices: splits.Indices, size: int, poll: Callable[[], None]) -> Tensor:
+    """(N, 1, size, size): each image resized (bilinear, with antialiasing, aspect ratio not kept)."""
+    images = torch.empty((len(indices), 1, size, size))
+    for row, index in enumerate(indices):
+        poll()
+        image = torch.from_numpy(source.image(int(index)))[None, None]
+        same = image.shape[-2:] == (size, size)
+        images[row] = (
+            image[0]
+            if same
+            else functional.interpolate(image, (size, size), mode="bilinear", antialias=True, align_corners=False)[0]
+        )
+    return images
+
+
+# ---------------------------------------------------------------------------------------------------------- folders
+
+
+def _folder(path: Path, config: ClassificationConfig) -> _Source:
+    classes = tuple(sorted(d.name for d in path.iterdir() if d.is_dir() and not d.name.startswith(".")))
+    if config.split_file:
+        rows = list(_split_rows(inside(path, config.split_file, "splitFile"), config.split_column, classes))
+        files = [inside(path, f"{name}/{file}", config.split_file) for name, file, _ in rows]
+        labels = np.array([classes.index(name) for name, _, _ in rows], dtype=np.int64)
+        sides = np.array([side for _, _, side in rows])
+        split = splits.Split(np.flatnonzero(sides == "train"), np.flatnonzero(sides == "val"))
+    else:
+        if {"train", "test"} & {name.lower() for name in classes}:
+            raise BadData(path, "expected one folder per class, found train or test; name the split in a splitFile")
+        found = [(i, file) for i, name in enumerate(classes) for file in _images_in(path / name)]
+        files = [file for _, file in found]
+        labels = np.array([i for i, _ in found], dtype=np.int64)
+        if not files:
+            raise BadData(path, f"no {', '.join(IMAGE_SUFFIXES)} file in a folder named after its class")
+        split = splits.by_blocks(labels, config.validation_fraction)
+    return _Source(path, labels, classes, split, lambda i: read_image(files[i]))
+
+
+def _images_in(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and not f.name.startswith("."))
+
+
+def _split_rows(path: Path, column: str, classes: tuple[str, ...]) -> Iterable[tuple[str, str, str]]:
+    """(class, file, side) of each line of a split file; a file may be listed once."""
+    with reading(path, "CSV"), path.open(newline="", encoding="utf-8-sig") as lines:
+        reader = csv.DictReader(lines)
+        columns, rows = reader.fieldnames or [], list(reader)
+    for needed in ("class", "file", column):
+        if needed not in columns:
+            field = "splitColumn" if needed == column else "splitFile"
+            raise BadConfig(field, f"expected a column {needed!r} in {path}, found {', '.join(columns) or 'none'}")
+    seen = set()
+    for number, row in enumerate(rows, start=2):
+        name, file, side = (row[c] or "" for c in ("class", "file", column))
+        where = f"{path}:{number}"
+        if name not in classes:
+            raise BadData(where, f"no folder for class {name!r}")
+        if side not in SPLIT_NAMES:
+            raise BadData(where, f"expected train, val or test in column {column!r}, found {side!r}")
+        if (name, file) in seen:
+            raise BadData(where, f"{name}/{file} is listed twice")
+        seen.add((name, file))
+        yield name, file, SPLIT_NAMES[side]
+
+
+# --------------------------------------------------------------------------------------------------------- archives
+
+
+def _archive(path: Path, config: ClassificationConfig) -> _Source:
+    arrays = read_arrays(path)
+    if "train_images" in arrays:
+        for name in ("train_labels", "val_images", "val_labels"):
+            if name not in arrays:
+                raise BadData(path, f"expected an array {name} beside train_images")
+        images = [_grey(arrays[f"{side}_images"], f"{path}[{side}_images]") for side in ("train", "val")]
+        parts = [
+            _labels(arrays[f"{s}_labels"], len(i), f"{path}[{s}_labels]")
+            for s, i in zip(("train", "val"), images, strict=True)
+        ]
+        count, labels = len(images[0]), np.concatenate(parts)
+        split = splits.Split(np.arange(count), np.arange(count, len(labels)))
+        return _Source(
+            path,
+            labels,
+            _classes(arrays, labels, path),
+            split,
+            lambda i: _unit(images[0][i] if i < count else images[1][i - count], f"{path}: image {i}"),
+        )
+    for name in ("images", "labels", "groups"):
+        if name not in arrays:
+            found = ", ".join(sorted(arrays))
+            raise BadData(path, f"expected arrays images, labels, groups or train_images, ...; no {name} among {found}")
+    grey = _grey(arrays["images"], f"{path}[images]")
+    labels = _labels(arrays["labels"], len(grey), f"{path}[labels]")
+    groups = _labels(arrays["groups"], len(grey), f"{path}[groups]", lowest=splits.LEFT_OUT)
+    split = splits.by_groups(groups, labels, config.validation_fraction)
+    return _Source(path, labels, _classes(arrays, labels, path), split, lambda i: _unit(grey[i], f"{path}: image {i}"))
+
+
+def _grey(images: Array, source: str) -> Array:
+    """(N, H, W) of (N, H, W), (N, H, W, 1) or (N, H, W, 3), whose colours become their luma (ITU-R 601), rounded."""
+    if images.ndim == 4 and images.shape[3] == 1:
+        return images[..., 0]
+    if images.ndim == 4 and images.shape[3] == 3:
+        luma = images.astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+        return luma.round().astype(images.dtype) if images.dtype.kind in "iu" else luma
+    if images.ndim != 3 or images.shape[0] == 0:
+        raise BadData(source, f"expected shape (N, H, W) or (N, H, W, 3), found {images.shape}")
+    return images
+
+
+def _unit(image: Array, source: str) -> Image:
+    """Unsigned integers over their type's maximum, floats as they are."""
+    scale = np.iinfo(image.dtype).max if image.dtype.kind in "iu" else 1
+    return finite(image, source) / np.float32(scale)
+
+
+def _labels(values: Array, count: int, source: str, lowest: int = 0) -> Labels:
+    """(N,) of (N,) or (N, 1)."""
+    flat = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+    if flat.ndim != 1 or flat.dtype.kind not in "iu":
+        raise BadData(source, f"expected integers of shape (N,) or (N, 1), found {values.dtype} {values.shape}")
+    if len(flat) != count:
+        raise BadData(source, f"expected {count}, one for each image, found {len(flat)}")
+    if count and flat.min() < lowest:
+        raise BadData(source, f"expected at least {lowest}, found {flat.min()}")
+    return np.asarray(flat, dtype=np.int64)
+
+
+def _classes(arrays: dict[str, Array], labels: Labels, path: Path) -> tuple[str, ...]:
+    """Names from the array ``classes``, or the numbers 0 to the greatest label."""
+    if "classes" not in arrays:
+        return tuple(str(i) for i in range(int(labels.max(initial=-1)) + 1))
+    names = tuple(str(name) for name in arrays["classes"])
+    if labels.size and labels.max() >= len(names):
+        raise BadData(
+            f"{path}[labels]", f"expected less than {len(names)}, the number of classes, found {labels.max()}"
+        )
+    return names

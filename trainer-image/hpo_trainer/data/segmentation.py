@@ -1,0 +1,205 @@
+"""Images with masks: .npz files and NIfTI volumes in Decathlon layout; see docs/data-formats.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hpo_trainer.config import SegmentationConfig
+from hpo_trainer.data import decathlon, splits
+from hpo_trainer.data.digest import digest
+from hpo_trainer.data.files import Array, Image, finite, read_arrays
+from hpo_trainer.data.intensity import normalize
+from hpo_trainer.failures import BadConfig, BadData
+
+Mask = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """``image``: float32, (C, *S), normalised; ``mask``: uint8, (*S); ``case``: the volume or group it is a part of."""
+
+    image: Tensor
+    mask: Tensor
+    case: int
+
+
+@dataclass(frozen=True)
+class SegmentationData:
+    """``classes[0]`` is the background. Samples have their own sizes."""
+
+    train: tuple[Sample, ...]
+    validation: tuple[Sample, ...]
+    classes: tuple[str, ...]
+    fingerprint: str
+
+    @property
+    def channels(self) -> int:
+        return int(self.train[0].image.shape[0])
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A data set before it is read; ``pair(i)`` gives image (C, *S) and mask (*S) of item ``i`` as stored."""
+
+    path: Path
+    classes: tuple[str, ...]
+    cases: NDArray[np.int64]
+    split: splits.Split
+    pair: Callable[[int], tuple[Image, Mask]]
+
+
+def load(data_dir: Path, config: SegmentationConfig, poll: Callable[[], None]) -> SegmentationData:
+    """Read the images that this configuration trains and validates on; ``poll`` is called between two files.
+
+    Raises BadData, and BadConfig where the data set and the configuration do not go together.
+    """
+    path = data_dir / config.dataset
+    if not path.exists():
+        raise BadConfig("dataset", f"expected a folder or an .npz file in the data volume, found nothing at {path}")
+    source = _decathlon(path, config) if path.is_dir() else _archive(path, config)
+    train = tuple(_samples(source, source.split.train, config, poll))
+    validation = tuple(_samples(source, source.split.validation, config, poll))
+    _check_classes(source, train, "training")
+    _check_classes(source, validation, "validation")
+    return SegmentationData(train, validation, source.classes, _fingerprint(train, validation, source.classes))
+
+
+def _samples(
+    source: _Source, items: splits.Indices, config: SegmentationConfig, poll: Callable[[], None]
+) -> Iterable[Sample]:
+    """Normalise each image as a whole, then cut volumes into slices along their last axis if 2D is asked for."""
+    for i in items:
+        poll()
+        image, mask = source.pair(int(i))
+        image = normalize(image, config.normalization)
+        case = int(source.cases[i])
+        if mask.ndim == config.axes:
+            yield Sample(torch.from_numpy(image), torch.from_numpy(mask), case)
+        else:
+            for z in range(mask.shape[-1]):
+                slices = np.ascontiguousarray(image[..., z]), np.ascontiguousarray(mask[..., z])
+                yield Sample(torch.from_numpy(slices[0]), torch.from_numpy(slices[1]), case)
+
+
+def _check_classes(source: _Source, samples: Sequence[Sample], side: str) -> None:
+    """Each foreground class must occur on both sides: without it a Dice coefficient has no meaning."""
+    if not samples:
+        raise BadData(source.path, f"no image is left for {side}")
+    present = np.zeros(256, dtype=bool)
+    for sample in samples:
+        present[np.unique(sample.mask.numpy())] = True
+    for label, name in enumerate(source.classes):
+        if label > 0 and not present[label]:
+            raise BadData(source.path, f"class {name!r} (label {label}) occurs in no {side} image; try another fold")
+
+
+def _fingerprint(train: Sequence[Sample], validation: Sequence[Sample], classes: tuple[str, ...]) -> str:
+    parts: list[Tensor | tuple[str, ...]] = [classes]
+    for side, samples in (("train", train), ("validation", validation)):
+        parts.append((side,))
+        parts += [tensor for sample in samples for tensor in (sample.image, sample.mask)]
+    return digest(*parts)
+
+
+def checked_mask(values: Array, image: Image, classes: int, source: object) -> Mask:
+    """``values`` as uint8. Raises BadData for another shape than the image's, or labels that are no class."""
+    if values.shape != image.shape[1:]:
+        raise BadData(source, f"the mask has shape {values.shape}, its image {image.shape[1:]}")
+    labels = np.unique(values)
+    wrong = labels[~np.isin(labels, np.arange(classes))]
+    if wrong.size:
+        raise BadData(source, f"label {wrong[0]:g} is none of the {classes} classes 0 to {classes - 1}")
+    return np.ascontiguousarray(values, dtype=np.uint8)
+
+
+# --------------------------------------------------------------------------------------------------------- archives
+
+
+def _archive(path: Path, config: SegmentationConfig) -> _Source:
+    arrays = read_arrays(path)
+    for name in ("images", "masks", "groups"):
+        if name not in arrays:
+            raise BadData(path, f"expected arrays images, masks, groups; no {name} among {', '.join(sorted(arrays))}")
+    images, masks = arrays["images"], arrays["masks"]
+    images = images[:, None] if images.ndim == masks.ndim else images
+    if masks.ndim not in (3, 4) or images.ndim != masks.ndim + 1 or len(images) != len(masks):
+        raise BadData(
+            path,
+            "expected images (N, H, W), (N, C, H, W) or with a depth at the end, and masks of that shape without C, "
+            f"found {arrays['images'].shape} and {masks.shape}",
+        )
+    if masks.ndim - 1 < config.axes:
+        raise BadConfig("dimensions", f"expected 2D, since {path} holds slices, found {config.dimensions}")
+    groups = _groups(arrays["groups"], len(masks), path)
+    classes = _classes(arrays, masks, path)
+
+    def pair(i: int) -> tuple[Image, Mask]:
+        where = f"{path}: image {i}"
+        image = finite(images[i], where)
+        return image, checked_mask(masks[i], image, len(classes), where)
+
+    return _Source(path, classes, groups, _fold(path, groups, config), pair)
+
+
+def _fold(path: Path, groups: NDArray[np.int64], config: SegmentationConfig) -> splits.Split:
+    try:
+        return splits.by_fold(groups, config.validation_fraction, config.fold)
+    except ValueError as error:
+        raise BadData(path, str(error)) from error
+
+
+def _groups(values: Array, count: int, path: Path) -> NDArray[np.int64]:
+    if values.shape != (count,) or values.dtype.kind not in "iu":
+        raise BadData(
+            f"{path}[groups]", f"expected {count} integers, one for each image, found {values.dtype} {values.shape}"
+        )
+    return values.astype(np.int64)
+
+
+def _classes(arrays: dict[str, Array], masks: Array, path: Path) -> tuple[str, ...]:
+    """Names from the array ``classes``, or else background, 1, 2, ... up to the greatest label."""
+    if masks.dtype.kind not in "iub" or masks.size == 0:
+        raise BadData(f"{path}[masks]", f"expected integers, found {masks.dtype} {masks.shape}")
+    if "classes" in arrays:
+        names = tuple(str(name) for name in arrays["classes"])
+    else:
+        names = ("background", *map(str, range(1, int(masks.max()) + 1)))
+    if not 2 <= len(names) <= 256:
+        raise BadData(
+            f"{path}[masks]", f"expected labels 0 (background), 1, 2, ... below 256, found {len(names)} classes"
+        )
+    return names
+
+
+# --------------------------------------------------------------------------------------------------------- Decathlon
+
+
+def _decathlon(path: Path, config: SegmentationConfig) -> _Source:
+    description = decathlon.read(path)
+    cases = np.arange(len(description.cases))
+    if description.folds:
+        if config.fold >= len(description.folds):
+            raise BadConfig("fold", f"expected less than {len(description.folds)}, found {config.fold}")
+        train, validation = description.folds[config.fold]
+        where = f"{path / decathlon.SPLITS_FILE}[{config.fold}]"
+        split = splits.by_names([case.name for case in description.cases], train, validation, where)
+    else:
+        split = _fold(path, cases, config)
+
+    def pair(i: int) -> tuple[Image, Mask]:
+        case = description.cases[i]
+        image, labels = case.read()
+        if image.shape[0] != description.channels:
+            raise BadData(
+                case.image, f"expected {description.channels} channels as dataset.json, found {image.shape[0]}"
+            )
+        return image, checked_mask(labels, image, len(description.classes), case.label)
+
+    return _Source(path, description.classes, cases, split, pair)

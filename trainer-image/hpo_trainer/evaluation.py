@@ -1,0 +1,49 @@
+"""Metrics of the built-in tasks, from predictions and truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def classification_metrics(predicted: Tensor, labels: Tensor, classes: int) -> dict[str, float]:
+    """accuracy, balanced_accuracy (mean recall of the classes that occur) and errors; both tensors (N,), int64."""
+    correct = predicted == labels
+    count = torch.bincount(labels, minlength=classes)
+    hits = torch.bincount(labels[correct], minlength=classes)
+    recall = hits[count > 0].double() / count[count > 0]
+    errors = int((~correct).sum())
+    return {"accuracy": 1 - errors / len(labels), "balanced_accuracy": float(recall.mean()), "errors": float(errors)}
+
+
+def dice_names(classes: Sequence[str]) -> tuple[str, ...]:
+    """Names of the metrics of the foreground classes: ``dice_<class>``, with _ for spaces."""
+    return tuple(f"dice_{'_'.join(name.split())}" for name in classes[1:])
+
+
+class DiceByCase:
+    """The Dice coefficient 2|A∩B| / (|A|+|B|) of every foreground class, its voxels pooled over a case.
+
+    A case is a volume, or a group of slices. A case that holds no voxel of a class, predicted or true, says nothing of
+    that class and is left out of its mean (as in nnU-Net's evaluation); ``dice`` is the mean over the classes.
+    """
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self._names = dice_names(classes)
+        self._cases: list[Tensor] = []
+
+    def add(self, predicted: Tensor, truth: Tensor) -> None:
+        """All voxels of one case: two integer tensors of the same shape."""
+        size = len(self._names) + 1
+        pairs = predicted.flatten().long() * size + truth.flatten().long()
+        confusion = torch.bincount(pairs, minlength=size**2).reshape(size, size).double()
+        overlap = confusion.diagonal()
+        total = confusion.sum(0) + confusion.sum(1)
+        self._cases.append((2 * overlap / total)[1:].cpu())  # 0/0 is NaN: the class is absent
+
+    def metrics(self) -> dict[str, float]:
+        """``dice`` and ``dice_<class>``; every class must occur in some case."""
+        by_class = torch.stack(self._cases).nanmean(dim=0)
+        return {"dice": float(by_class.mean()), **dict(zip(self._names, by_class.tolist(), strict=True))}

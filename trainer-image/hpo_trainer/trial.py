@@ -1,0 +1,98 @@
+"""One run of a trial, from its settings to its measurement."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import torch
+
+from hpo_trainer.checkpoint import Checkpoints, Owner
+from hpo_trainer.config import ClassificationConfig, SegmentationConfig, identity
+from hpo_trainer.device import gpu_memory_peak_bytes, prepare
+from hpo_trainer.environment import Settings, check_objective
+from hpo_trainer.failures import BadConfig
+from hpo_trainer.loop import EpochReport, Learner, Metrics, Progress, train
+from hpo_trainer.networks import parameter_count
+from hpo_trainer.stop import Stop
+from hpo_trainer.telemetry import Telemetry
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the run measured after ``epochs`` completed epochs in total. ``peak_memory_bytes`` is the GPU's, if any."""
+
+    metrics: Metrics
+    epochs: int
+    peak_memory_bytes: int | None
+
+
+def run(settings: Settings, stop: Stop) -> Result:
+    """Train the trial to ``settings.config.epochs``, from its checkpoint if it has one.
+
+    A rung that the checkpoint has already reached is not trained again: its measurement is in the history.
+    """
+    telemetry = Telemetry()
+    if settings.metrics_address is not None:
+        telemetry.serve(*settings.metrics_address)
+    device = prepare(settings.threads, settings.config.deterministic)
+    learner, data = _learner(settings, stop, device)
+    check_objective(settings.objective, (*learner.metric_names, "loss"))
+    _log(f"{settings.task} on {device}, {torch.get_num_threads()} threads, {parameter_count(learner.model)} weights")
+    owner = Owner(identity(settings.task, settings.config, settings.seed), data)
+    store = Checkpoints(settings.checkpoint_dir, owner, _log) if settings.checkpoint_dir is not None else None
+    progress = store.restore(learner) if store is not None else Progress()
+    if progress.epoch:
+        _log(f"resumed after epoch {progress.epoch}")
+        telemetry.resumed(progress.epoch, progress.history[progress.epoch])
+    progress = train(
+        learner,
+        progress,
+        epochs=settings.config.epochs,
+        validation_interval=settings.config.validation_interval,
+        seed=settings.seed,
+        stop=stop,
+        save=lambda p: store.save(learner, p) if store is not None else None,
+        observe=lambda report: _observe(report, telemetry),
+    )
+    return Result(_measured(progress, settings, learner), settings.config.epochs, gpu_memory_peak_bytes())
+
+
+def _learner(settings: Settings, stop: Stop, device: torch.device) -> tuple[Learner, str]:
+    def poll() -> None:
+        stop.check("while reading the data set")
+
+    config = settings.config
+    if isinstance(config, ClassificationConfig):
+        from hpo_trainer.tasks import classification
+
+        return classification.prepare(config, settings.data_dir, settings.seed, device, poll)
+    # MONAI takes a second to import: only here
+    from hpo_trainer.tasks import segmentation
+
+    assert isinstance(config, SegmentationConfig)
+    return segmentation.prepare(config, settings.data_dir, settings.seed, device, poll)
+
+
+def _measured(progress: Progress, settings: Settings, learner: Learner) -> Metrics:
+    """The metrics of the epoch asked for, which a checkpoint of a later one may have to provide."""
+    epochs = settings.config.epochs
+    metrics = progress.history.get(epochs, {})
+    if not set(learner.metric_names) <= set(metrics):
+        validated = [e for e, m in progress.history.items() if set(learner.metric_names) <= set(m)]
+        raise BadConfig(
+            "epochs",
+            f"the checkpoint has completed {progress.epoch} epochs and was not validated at {epochs}, "
+            f"only at {', '.join(map(str, validated))}; empty {settings.checkpoint_dir} to train anew",
+        )
+    return {**metrics, "epoch": float(epochs)}
+
+
+def _observe(report: EpochReport, telemetry: Telemetry) -> None:
+    telemetry.observe(report)
+    values = "  ".join(f"{name}={value:.5g}" for name, value in report.metrics.items())
+    _log(f"epoch {report.epoch}: {values}  ({report.seconds:.2f} s, {report.samples / report.seconds:.0f} samples/s)")
+
+
+def _log(text: str) -> None:
+    print(f"hpo: {text}", file=sys.stderr, flush=True)
