@@ -81,7 +81,7 @@ def _measured(progress: Progress, settings: Settings, learner: Learner) -> Metri
     if not set(learner.metric_names) <= set(metrics):
         validated = [e for e, m in progress.history.items() if set(learner.metric_names) <= set(m)]
         raise BadConfig(
-            "epochs",
+            "HPO_RESOURCE",
             f"the checkpoint has completed {progress.epoch} epochs and was not validated at {epochs}, "
             f"only at {', '.join(map(str, validated))}; empty {settings.checkpoint_dir} to train anew",
         )

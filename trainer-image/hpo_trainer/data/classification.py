@@ -57,7 +57,9 @@ def load(data_dir: Path, config: ClassificationConfig, poll: Callable[[], None])
     """
     path = data_dir / config.dataset
     if not path.exists():
-        raise BadConfig("dataset", f"expected a folder or an .npz file in the data volume, found nothing at {path}")
+        raise BadConfig(
+            "HPO_CONFIG.dataset", f"expected a folder or an .npz file in the data volume, found nothing at {path}"
+        )
     source = _folder(path, config) if path.is_dir() else _archive(path, config)
     chosen = splits.evenly(source.split.train, source.labels, config.train_samples_per_class)
     _check_classes(source, chosen)
@@ -132,7 +134,7 @@ def _split_rows(path: Path, column: str, classes: tuple[str, ...]) -> Iterable[t
         columns, rows = reader.fieldnames or [], list(reader)
     for needed in ("class", "file", column):
         if needed not in columns:
-            field = "splitColumn" if needed == column else "splitFile"
+            field = f"HPO_CONFIG.{'splitColumn' if needed == column else 'splitFile'}"
             raise BadConfig(field, f"expected a column {needed!r} in {path}, found {', '.join(columns) or 'none'}")
     seen = set()
     for number, row in enumerate(rows, start=2):

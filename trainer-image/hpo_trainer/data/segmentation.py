@@ -62,7 +62,9 @@ def load(data_dir: Path, config: SegmentationConfig, poll: Callable[[], None]) -
     """
     path = data_dir / config.dataset
     if not path.exists():
-        raise BadConfig("dataset", f"expected a folder or an .npz file in the data volume, found nothing at {path}")
+        raise BadConfig(
+            "HPO_CONFIG.dataset", f"expected a folder or an .npz file in the data volume, found nothing at {path}"
+        )
     source = _decathlon(path, config) if path.is_dir() else _archive(path, config)
     train = tuple(_samples(source, source.split.train, config, poll))
     validation = tuple(_samples(source, source.split.validation, config, poll))
@@ -136,7 +138,7 @@ def _archive(path: Path, config: SegmentationConfig) -> _Source:
             f"found {arrays['images'].shape} and {masks.shape}",
         )
     if masks.ndim - 1 < config.axes:
-        raise BadConfig("dimensions", f"expected 2D, since {path} holds slices, found {config.dimensions}")
+        raise BadConfig("HPO_CONFIG.dimensions", f"expected 2D, since {path} holds slices, found {config.dimensions}")
     groups = _groups(arrays["groups"], len(masks), path)
     classes = _classes(arrays, masks, path)
 
@@ -186,7 +188,7 @@ def _decathlon(path: Path, config: SegmentationConfig) -> _Source:
     cases = np.arange(len(description.cases))
     if description.folds:
         if config.fold >= len(description.folds):
-            raise BadConfig("fold", f"expected less than {len(description.folds)}, found {config.fold}")
+            raise BadConfig("HPO_CONFIG.fold", f"expected less than {len(description.folds)}, found {config.fold}")
         train, validation = description.folds[config.fold]
         where = f"{path / decathlon.SPLITS_FILE}[{config.fold}]"
         split = splits.by_names([case.name for case in description.cases], train, validation, where)

@@ -70,7 +70,9 @@ def by_fold(groups: NDArray[np.int64], fraction: float, fold: int) -> Split:
         raise ValueError(f"expected at least two groups to split, found {len(names)}")
     folds = math.ceil(len(names) / size)
     if fold >= folds:
-        raise BadConfig("fold", f"expected less than {folds} ({len(names)} groups, {size} to a fold), found {fold}")
+        raise BadConfig(
+            "HPO_CONFIG.fold", f"expected less than {folds} ({len(names)} groups, {size} to a fold), found {fold}"
+        )
     chosen = np.flatnonzero(np.isin(groups, names[fold * size : (fold + 1) * size]))
     return _split(len(groups), chosen, groups)
 
