@@ -140,7 +140,7 @@ class ProcessGroup:
                 return
 
     def terminate(self) -> None:
-        """SIGTERM to the leader alone, as a container's first process gets it: its data loaders must live to be used."""
+        """SIGTERM to the leader alone, as a container's first process gets it: its data loaders must outlive it."""
         if self._process.returncode is None:
             self._process.terminate()
 

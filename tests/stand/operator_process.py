@@ -1,0 +1,77 @@
+"""The operator as it is installed: its CRDs, its own service account with the very rules that it ships, its process."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stand.control_plane import ControlPlane
+from stand.daemons import Daemon
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMESPACE = "hpo-system"
+ACCOUNT = "hpo-operator"
+
+
+def install(plane: ControlPlane) -> None:
+    """CRDs, namespace, service account, role; as the chart does. Repeatable."""
+    plane.kubectl("apply", "--validate=false", "-f", str(ROOT / "crds"))
+    plane.kubectl("apply", "-f", "-", input_text=yaml.safe_dump_all(_account()))
+    for name in ("hpostudies", "hpotrials"):
+        plane.kubectl("wait", "--for=condition=Established", f"crd/{name}.hpo.study", "--timeout=30s")
+
+
+class OperatorProcess:
+    """``python -m hpo_operator`` under its own service account. May be started, killed and started again."""
+
+    def __init__(self, plane: ControlPlane, sample_seconds: float = 1.0) -> None:
+        self._plane = plane
+        self._kubeconfig = plane.kubeconfig_for(NAMESPACE, ACCOUNT)
+        self._sample_seconds = sample_seconds
+        self.port = _free_port()
+
+    def start(self) -> Daemon:
+        settings = {
+            "HPO_OPERATOR_KUBECONFIG": str(self._kubeconfig),
+            "HPO_OPERATOR_PORT": str(self.port),
+            "HPO_OPERATOR_SAMPLE_SECONDS": str(self._sample_seconds),
+        }
+        environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "operator")} | settings
+        return self._plane.launch("operator", [sys.executable, "-m", "hpo_operator"], environ)
+
+    @property
+    def daemon(self) -> Daemon:
+        return self._plane.processes["operator"]
+
+    @property
+    def log(self) -> Path:
+        return self._plane.directory / "logs" / "operator.log"
+
+
+def _account() -> list[dict[str, Any]]:
+    rules = yaml.safe_load((ROOT / "helm/hpo-operator/rbac-rules.yaml").read_text())
+    rbac = "rbac.authorization.k8s.io"
+    subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": NAMESPACE}},
+        {"apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": {"name": ACCOUNT}, "rules": rules},
+        {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": ACCOUNT},
+            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": ACCOUNT},
+            "subjects": [subject],
+        },
+    ]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
