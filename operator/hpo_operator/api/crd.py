@@ -72,7 +72,6 @@ def trial_crd() -> dict[str, Any]:
     spec.setdefault("x-kubernetes-validations", []).extend(
         _immutable(TRIAL_IMMUTABLE, (*spec["required"], "parameters"))
     )
-    spec["properties"]["parameters"]["default"] = {}
     return _crd(
         "HPOTrial",
         "hpotrials",

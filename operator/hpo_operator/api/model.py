@@ -17,7 +17,8 @@ from pydantic_core import CoreSchema
 
 @dataclass(frozen=True)
 class Rule:
-    """``cel`` must hold for ``self``; ``holds`` is its twin in Python. ``field`` is where the error is shown, relative to self.
+    """``cel`` must hold for ``self``; ``holds`` is its twin in Python. ``field`` is where the error is shown, relative to
+    self; where that depends on what is wrong, it is a function of self.
 
     ``cel`` is None where the structural schema says it already (list types). ``found`` tells what stands there
     instead, for the Python message (CEL messages are static, so that every server that knows CEL accepts them).
@@ -26,8 +27,13 @@ class Rule:
     cel: str | None
     message: str
     holds: Callable[[Any], bool]
-    field: str = ""
+    field: str | Callable[[Any], str] = ""
     found: Callable[[Any], object] | None = None
+
+    def path(self, model: Any, root: str) -> str:
+        """Full path of the error in ``model``, which sits at ``root``."""
+        field = self.field if isinstance(self.field, str) else self.field(model)
+        return f"{root}.{field}" if field else root
 
     def sentence(self, model: Any) -> str:
         return self.message if self.found is None else f"{self.message}, found {self.found(model)}"

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 from pydantic.config import JsonDict
 
 from hpo_operator.api.model import ApiModel, Rule
+from hpo_operator.api.words import number
 
 ParameterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=63)]
 Choice = Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -33,28 +34,28 @@ class FloatRange(ApiModel):
             "expected min < max",
             lambda s: s.min < s.max,
             "min",
-            lambda s: f"min {s.min:g} and max {s.max:g}",
+            lambda s: f"min {number(s.min)} and max {number(s.max)}",
         ),
         Rule(
             "self.scale != 'Log' || self.min > 0.0",
             "expected min > 0 with scale Log",
             lambda s: s.scale != "Log" or s.min > 0,
             "min",
-            lambda s: f"{s.min:g}",
+            lambda s: number(s.min),
         ),
         Rule(
             "!has(self.step) || self.scale == 'Linear'",
             "expected no step with scale Log",
             lambda s: s.step is None or s.scale == "Linear",
             "step",
-            lambda s: f"{s.step:g}",
+            lambda s: number(s.step),
         ),
         Rule(
-            "!has(self.step) || (self.step > 0.0 && self.step <= self.max - self.min)",
+            "!has(self.step) || self.min >= self.max || (self.step > 0.0 && self.step <= self.max - self.min)",
             "expected a step above 0 and at most max - min",
-            lambda s: s.step is None or 0 < s.step <= s.max - s.min,
+            lambda s: s.step is None or s.min >= s.max or 0 < s.step <= s.max - s.min,
             "step",
-            lambda s: f"{s.step:g}",
+            lambda s: number(s.step),
         ),
     )
 
@@ -128,7 +129,7 @@ class OrderedValues(ApiModel):
             "expected distinct values",
             lambda s: len(set(s.values)) == len(s.values),
             "values",
-            lambda s: _first_repeated([f"{v:g}" for v in s.values]),
+            lambda s: _first_repeated([number(v) for v in s.values]),
         ),
     )
 
@@ -154,7 +155,7 @@ class When(ApiModel):
             "expected min <= max",
             lambda s: s.min is None or s.max is None or s.min <= s.max,
             "min",
-            lambda s: f"min {s.min:g} and max {s.max:g}",
+            lambda s: f"min {number(s.min)} and max {number(s.max)}",
         ),
     )
 

@@ -16,10 +16,12 @@ from hpo_operator.api import engine_study, task_rules
 from hpo_operator.api.crd import MAX_STUDY_NAME
 from hpo_operator.api.errors import InvalidObject, SpecError
 from hpo_operator.api.model import ApiModel
+from hpo_operator.api.plain import require_plain
 from hpo_operator.api.pod_template import pod_template_errors
-from hpo_operator.api.sentences import parse_model, show
+from hpo_operator.api.sentences import parse_model
 from hpo_operator.api.study import GROUP, VERSION, Study, StudySpec, StudyStatus
 from hpo_operator.api.trial import HpoTrial, TrialSpec, TrialStatus
+from hpo_operator.api.words import clip, show
 
 Raw = Mapping[str, Any]
 
@@ -30,8 +32,9 @@ def parse_study(raw: Raw) -> Study:
     Raises:
         InvalidObject: with every error found, paths beginning at ``spec`` (or ``metadata``, ``kind``).
     """
+    require_plain(raw)
     errors = list(_envelope_errors(raw))
-    spec = parse_model(StudySpec, raw.get("spec", {}), "spec", errors)
+    spec = parse_model(StudySpec, raw["spec"], "spec", errors) if "spec" in raw else None
     if spec is not None:
         errors.extend(study_errors(spec))
     if errors or spec is None:
@@ -49,17 +52,17 @@ def parse_study(raw: Raw) -> Study:
 
 def study_errors(spec: StudySpec) -> list[SpecError]:
     """What is wrong with a spec whose types are right."""
-    errors = list(_rule_errors(spec, "spec"))
-    if errors:
-        return errors
+    errors: list[SpecError] = []
+    if spec.trainer.pod_template is not None:
+        errors.extend(pod_template_errors(spec.trainer.pod_template, "spec.trainer.podTemplate"))
+    broken = list(_rule_errors(spec, "spec"))
+    if broken:  # the engine and the tasks rely on the rules
+        return errors + broken
     try:
         engine_study.engine_study(spec)
     except StudyError as error:
-        return [SpecError(f"spec.{error.field}", error.message)]
-    errors.extend(task_rules.parameter_errors(spec))
-    if spec.trainer.pod_template is not None:
-        errors.extend(pod_template_errors(spec.trainer.pod_template, "spec.trainer.podTemplate"))
-    return errors
+        errors.append(SpecError(f"spec.{error.field}", error.message))
+    return errors + list(task_rules.parameter_errors(spec))
 
 
 def parse_study_status(raw: Raw) -> StudyStatus:
@@ -76,8 +79,9 @@ def parse_trial(raw: Raw) -> HpoTrial:
     Raises:
         InvalidObject: a trial that was written or edited by hand into something unreadable.
     """
+    require_plain(raw)
     errors: list[SpecError] = []
-    spec = parse_model(TrialSpec, raw.get("spec", {}), "spec", errors)
+    spec = parse_model(TrialSpec, raw.get("spec"), "spec", errors)
     status = parse_model(TrialStatus, raw.get("status") or {}, "status", errors)
     if spec is not None:
         errors.extend(_rule_errors(spec, "spec"))
@@ -95,9 +99,24 @@ def _envelope_errors(raw: Raw) -> Iterator[SpecError]:
             yield SpecError(key, f"expected {expected}, found {show(raw.get(key))}")
     for key in raw:
         if key not in ("apiVersion", "kind", "metadata", "spec", "status"):
-            yield SpecError(key, "unknown field; expected apiVersion, kind, metadata, spec")
+            yield SpecError(clip(key), "unknown field; expected apiVersion, kind, metadata, spec")
+    if "spec" not in raw:
+        yield SpecError("spec", "required, but missing")
     meta = raw.get("metadata")
-    name = meta.get("name") if isinstance(meta, Mapping) else None
+    if not isinstance(meta, Mapping):
+        yield SpecError("metadata", f"expected an object with a name, found {show(meta)}")
+        return
+    for key, kind, expected in (
+        ("namespace", str, "text"),
+        ("uid", str, "text"),
+        ("generation", int, "a whole number"),
+    ):
+        if key in meta and not isinstance(meta[key], kind):
+            yield SpecError(f"metadata.{key}", f"expected {expected}, found {show(meta[key])}")
+    yield from _name_errors(meta.get("name"))
+
+
+def _name_errors(name: object) -> Iterator[SpecError]:
     if not isinstance(name, str) or not name:
         yield SpecError("metadata.name", f"expected a name, found {show(name)}")
     elif len(name) > MAX_STUDY_NAME:
@@ -114,7 +133,7 @@ def _rule_errors(value: Any, path: str) -> Iterator[SpecError]:
     if isinstance(value, ApiModel):
         for rule in value.rules:
             if not rule.holds(value):
-                yield SpecError(f"{path}.{rule.field}" if rule.field else path, rule.sentence(value))
+                yield SpecError(rule.path(value, path), rule.sentence(value))
         for name, field in type(value).model_fields.items():
             yield from _rule_errors(getattr(value, name), f"{path}.{field.alias or name}")
     elif isinstance(value, list):

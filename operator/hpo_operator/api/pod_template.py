@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from hpo_operator.api.errors import SpecError
+from hpo_operator.api.quantities import PodQuantity
 from hpo_operator.api.sentences import parse_model
 
 VOLUME_KINDS = (
@@ -58,12 +59,17 @@ class _EnvVar(_Open):
     name: str
 
 
+class _Resources(_Open):
+    requests: dict[str, PodQuantity] = Field(default_factory=dict)
+    limits: dict[str, PodQuantity] = Field(default_factory=dict)
+
+
 class _Container(_Open):
     name: str = Field(min_length=1)
     image: str = Field(min_length=1)
     env: list[_EnvVar] = Field(default_factory=list)
     security_context: _SecurityContext = _SecurityContext()
-    resources: dict[str, dict[str, int | str]] = Field(default_factory=dict)
+    resources: _Resources = _Resources()
     volume_mounts: list[dict[str, Any]] = Field(default_factory=list)
     ports: list[dict[str, Any]] = Field(default_factory=list)
 

@@ -40,7 +40,7 @@ def _structural(node: Schema, definitions: dict[str, Schema]) -> Schema:
         result["format"] = "int64"
     if result.get("x-kubernetes-int-or-string"):
         result.pop("type", None)
-    if result.get("default", ...) is None:
+    if result.get("default", ...) in (None, ""):  # an API server of 1.20 reads "" as null, and refuses it
         del result["default"]
     if isinstance(result.get("default"), dict):
         result["default"] = {}  # the API server fills it from the defaults inside

@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
-import difflib
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from hpo_operator.api.errors import SpecError
+from hpo_operator.api.words import clip, did_you_mean, listing, number, show
 
 M = TypeVar("M", bound=BaseModel)
+
+_TYPES: Mapping[str, str] = {
+    "int_type": "a whole number", "float_type": "a number", "string_type": "text", "string_unicode": "text in Unicode",
+    "bool_type": "true or false", "list_type": "a list", "dict_type": "an object", "model_type": "an object",
+    "model_attributes_type": "an object",
+    "int_from_float": "a whole number without a decimal point", "finite_number": "a finite number",
+    "invalid_key": "text as a key",
+}  # fmt: skip
+
+_BOUNDS: Mapping[str, tuple[str, str]] = {
+    "greater_than_equal": ("at least", "ge"),
+    "less_than_equal": ("at most", "le"),
+    "greater_than": ("more than", "gt"),
+    "too_short": ("at least", "min_length"),
+    "too_long": ("at most", "max_length"),
+    "string_too_short": ("at least", "min_length"),
+    "string_too_long": ("at most", "max_length"),
+}
+
+PATTERNS: Mapping[str, str] = {
+    r"^[A-Za-z_][A-Za-z0-9_]*$": "letters, digits and _, beginning with no digit",
+    r"^[A-Za-z_:][A-Za-z0-9_:]*$": "letters, digits, _ and :, beginning with no digit",
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "lower-case letters, digits and inner dashes",
+    r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$": "a relative path of letters, digits, '.', '_' and '-'",
+    r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$": "a duration such as 8h, 90m or 1h30m",
+}
+"""What each regular expression of the schema means; people do not read those."""
 
 
 def parse_model(model: type[M], value: Any, path: str, errors: list[SpecError]) -> M | None:
@@ -26,55 +52,61 @@ def parse_model(model: type[M], value: Any, path: str, errors: list[SpecError]) 
 
 def _sentence(model: type[BaseModel], details: ErrorDetails, root: str) -> SpecError:
     """pydantic's error in our words: where, what was expected, what stands there."""
-    path = root + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in details["loc"])
-    path = path.removesuffix(".[key]")
+    path = root + "".join(f"[{part}]" if isinstance(part, int) else f".{clip(part)}" for part in details["loc"])
+    return SpecError(path.removesuffix(".[key]"), _message(model, details))
+
+
+def _message(model: type[BaseModel], details: ErrorDetails) -> str:
     context = details.get("ctx", {})
-    found = show(details["input"])
-    match details["type"]:
-        case "missing":
-            return SpecError(path, "required, but missing")
-        case "extra_forbidden":
-            return SpecError(path, _unknown_field(model, details["loc"]))
-        case "literal_error":
-            return SpecError(path, f"expected one of {context['expected'].replace(' or ', ', ')}, found {found}")
-        case "string_pattern_mismatch":
-            return SpecError(path, f"expected text matching {context['pattern']}, found {found}")
-        case "too_short" | "too_long" as kind:
-            bound = context["min_length"] if kind == "too_short" else context["max_length"]
-            return SpecError(
-                path,
-                f"expected at {'least' if kind == 'too_short' else 'most'} {bound} items, found {context['actual_length']}",
-            )
-        case "string_too_short" | "string_too_long" as kind:
-            bound = context["min_length"] if kind == "string_too_short" else context["max_length"]
-            return SpecError(
-                path,
-                f"expected at {'least' if kind == 'string_too_short' else 'most'} {bound} characters, found {len(details['input'])}",
-            )
-        case "finite_number":
-            return SpecError(path, f"expected a finite number, found {found}")
-    words = {
-        "greater_than_equal": ("at least", "ge"),
-        "less_than_equal": ("at most", "le"),
-        "greater_than": ("more than", "gt"),
-    }
-    if details["type"] in words:
-        word, key = words[details["type"]]
-        return SpecError(path, f"expected {word} {context[key]:g}, found {found}")
-    types = {
-        "int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number", "string_type": "text",
-        "bool_type": "true or false", "list_type": "a list", "dict_type": "an object", "model_type": "an object",
-        "model_attributes_type": "an object",
-    }  # fmt: skip
-    return SpecError(path, f"expected {types.get(details['type'], details['msg'])}, found {found}")
+    kind, value = details["type"], details["input"]
+    if kind == "missing":
+        return "required, but missing"
+    if kind == "extra_forbidden":
+        return _unknown_field(model, details["loc"])
+    if kind == "quantity":
+        return details["msg"]
+    if kind == "literal_error":
+        return _not_among(context["expected"], value)
+    if kind in _BOUNDS:
+        word, key = _BOUNDS[kind]
+        unit = " characters" if kind.startswith("string") else " items" if kind.startswith("too") else ""
+        found = str(len(value)) if unit else show(value)
+        return f"expected {word} {number(context[key])}{unit}, found {found}"
+    if kind == "string_pattern_mismatch":
+        return f"expected {PATTERNS.get(context['pattern'], context['pattern'])}, found {show(value)}"
+    expected = _TYPES.get(kind, details["msg"])
+    return f"expected {expected}, found {show(value)}{_quoting_hint(kind, value)}"
+
+
+def _quoting_hint(kind: str, value: Any) -> str:
+    """YAML reads yes, 1 and 2D differently from what their writer sees."""
+    if kind == "string_type" and isinstance(value, (bool, int, float)):
+        return "; put it in quotes"
+    if kind in ("int_type", "float_type") and isinstance(value, str) and _is_number(value):
+        return "; write it as a number, without quotes"
+    return ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _not_among(expected: str, value: Any) -> str:
+    """``expected`` is pydantic's list of a literal's values: 'A', 'B' or 'C'."""
+    names = [name.strip("'") for name in expected.replace(" or ", ", ").split(", ")]
+    hint = did_you_mean(value, names) if isinstance(value, str) else None
+    wanted = f"one of {listing(names)}" if len(names) > 1 else names[0]
+    return f"expected {wanted}, found {show(value)}" + (f"; did you mean {hint}?" if hint else "")
 
 
 def _unknown_field(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
     known = list(_fields_at(model, location[:-1]))
-    close = difflib.get_close_matches(str(location[-1]), known, n=1)
-    hint = (
-        f"; did you mean {close[0]}?" if close else f"; expected one of {', '.join(known)}" if len(known) <= 12 else ""
-    )
+    close = did_you_mean(str(location[-1]), known)
+    hint = f"; did you mean {close}?" if close else f"; expected one of {listing(known)}" if len(known) <= 12 else ""
     return "unknown field" + hint
 
 
@@ -95,11 +127,3 @@ def _model_inside(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((m for a in getattr(annotation, "__args__", ()) if (m := _model_inside(a)) is not None), None)
-
-
-def show(value: Any) -> str:
-    """What stands there, as YAML users know it, and never longer than a line."""
-    if value is None:
-        return "nothing"
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 80 else text[:77] + "..."

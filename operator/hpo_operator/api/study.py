@@ -9,22 +9,16 @@ from pydantic import Field, StringConstraints, WithJsonSchema
 
 from hpo_operator.api.model import ApiModel, Rule
 from hpo_operator.api.parameters import Parameter
+from hpo_operator.api.quantities import Quantity
 from hpo_operator.api.tasks import ClassificationTask, SegmentationTask
+from hpo_operator.api.words import did_you_mean
 
 GROUP = "hpo.study"
 VERSION = "v1alpha1"
 
-Quantity = Annotated[
-    int | str,
-    WithJsonSchema(
-        {
-            "x-kubernetes-int-or-string": True,
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "pattern": r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$",
-        }
-    ),
+Duration = Annotated[
+    str, StringConstraints(pattern=r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$", min_length=2, max_length=21)
 ]
-Duration = Annotated[str, StringConstraints(pattern=r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$", min_length=2, max_length=20)]
 DnsName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 
@@ -142,6 +136,13 @@ class Budget(ApiModel):
             "failedTrials",
             lambda s: f"failedTrials {s.failed_trials} and trials {s.trials}",
         ),
+        Rule(
+            "!has(self.wallClock) || self.wallClock.matches('[1-9]')",
+            "expected a duration above 0",
+            lambda s: s.wall_clock is None or seconds(s.wall_clock) > 0,
+            "wallClock",
+            lambda s: repr(s.wall_clock),
+        ),
     )
 
     @property
@@ -162,7 +163,7 @@ class Volume(ApiModel):
 
     rules = (
         Rule(
-            "!self.subPath.split('/').exists(p, p == '..')",
+            "!self.subPath.matches('(^|/)[.][.](/|$)')",
             "expected a subPath without ..",
             lambda s: ".." not in s.sub_path.split("/"),
             "subPath",
@@ -174,8 +175,8 @@ class Volume(ApiModel):
 class Resources(ApiModel):
     """What a trial's container asks for, as in any Pod; GPUs as `nvidia.com/gpu` under limits."""
 
-    requests: dict[str, Quantity] = Field(default_factory=dict, max_length=16, description="Guaranteed amounts.")
-    limits: dict[str, Quantity] = Field(default_factory=dict, max_length=16, description="Upper limits.")
+    requests: dict[str, Quantity] = Field({}, max_length=16, description="Guaranteed amounts.")
+    limits: dict[str, Quantity] = Field({}, max_length=16, description="Upper limits.")
 
 
 class Trainer(ApiModel):
@@ -202,10 +203,8 @@ class Trainer(ApiModel):
         None,
         description="Volume for checkpoints; each trial sees a folder of its own. Absent: a scratch folder that ends with the Pod.",
     )
-    resources: Resources = Field(default_factory=Resources, description="CPU, memory and GPUs of a trial.")
-    node_selector: dict[str, str] = Field(
-        default_factory=dict, max_length=32, description="Labels of the nodes that trials may run on."
-    )
+    resources: Resources = Field(Resources(), description="CPU, memory and GPUs of a trial.")
+    node_selector: dict[str, str] = Field({}, max_length=32, description="Labels of the nodes that trials may run on.")
     termination_grace_period_seconds: int = Field(
         30, ge=0, le=3600, description="Time to write a checkpoint when a trial is told to stop."
     )
@@ -230,9 +229,9 @@ class Trainer(ApiModel):
             ),
         ),
         Rule(
-            "has(self.podTemplate) || has(self.data)",
+            "has(self.data) || !(has(self.classification) || has(self.segmentation))",
             "expected a data volume for a built-in task",
-            lambda s: s.pod_template is not None or s.data is not None,
+            lambda s: s.data is not None or s.task is None,
             "data",
             lambda s: "none",
         ),
@@ -242,6 +241,20 @@ class Trainer(ApiModel):
             lambda s: s.pod_template is None or s.image is None,
             "image",
             lambda s: repr(s.image),
+        ),
+        Rule(
+            "!has(self.podTemplate) || !has(self.imagePullPolicy)",
+            "expected no imagePullPolicy beside podTemplate, whose containers have their own",
+            lambda s: s.pod_template is None or s.image_pull_policy is None,
+            "imagePullPolicy",
+            lambda s: s.image_pull_policy,
+        ),
+        Rule(
+            "!has(self.podTemplate) || (size(self.resources.requests) == 0 && size(self.resources.limits) == 0)",
+            "expected no resources beside podTemplate, whose containers have their own",
+            lambda s: s.pod_template is None or not (s.resources.requests or s.resources.limits),
+            "resources",
+            lambda s: ", ".join(sorted({*s.resources.requests, *s.resources.limits})),
         ),
     )
 
@@ -305,17 +318,20 @@ class StudySpec(ApiModel):
             lambda s: all(
                 p.when is None or any(q.name == p.when.parameter for q in s.parameters) for p in s.parameters
             ),
-            "parameters",
-            lambda s: next(
-                (
-                    repr(p.when.parameter)
-                    for p in s.parameters
-                    if p.when and all(q.name != p.when.parameter for q in s.parameters)
-                ),
-                "all",
-            ),
+            lambda s: f"parameters[{_orphan(s)[0]}].when.parameter",
+            lambda s: _orphan(s)[1],
         ),
     )
+
+
+def _orphan(spec: StudySpec) -> tuple[int, str]:
+    """The first parameter whose condition names no parameter: its index, and the name with what may have been meant."""
+    names = [p.name for p in spec.parameters]
+    index, name = next(
+        (i, p.when.parameter) for i, p in enumerate(spec.parameters) if p.when and p.when.parameter not in names
+    )
+    close = did_you_mean(name, names)
+    return index, repr(name) + (f"; did you mean {close}?" if close else "")
 
 
 IMMUTABLE = ("objective", "parameters", "algorithm", "fidelity", "seed", "trainer")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from typing import get_origin
 
-from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 
 from hpo_operator.api.errors import SpecError
 from hpo_operator.api.parameters import Parameter
 from hpo_operator.api.study import StudySpec
-from hpo_operator.api.tasks import choices_of
+from hpo_operator.api.tasks import ODD, bounds_of, choices_of
+from hpo_operator.api.words import did_you_mean, number
 
 
 def parameter_errors(spec: StudySpec) -> Iterator[SpecError]:
@@ -24,8 +23,8 @@ def parameter_errors(spec: StudySpec) -> Iterator[SpecError]:
     for i, parameter in enumerate(spec.parameters):
         path = f"spec.parameters[{i}]"
         if parameter.name not in fields:
-            close = difflib.get_close_matches(parameter.name, fields, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(fields)}"
+            close = did_you_mean(parameter.name, fields)
+            hint = f"did you mean {close}?" if close else f"expected one of {', '.join(fields)}"
             yield SpecError(f"{path}.name", f"{task} has no field {parameter.name!r}; {hint}")
         elif spec.fidelity is not None and parameter.name == spec.fidelity.resource:
             yield SpecError(
@@ -62,15 +61,23 @@ def _fractional(parameter: Parameter) -> bool:
 
 def _bound_errors(parameter: Parameter, field: FieldInfo, where: str, path: str) -> Iterator[SpecError]:
     low, high, at = _range(parameter)
-    for bound in field.metadata:
-        if isinstance(bound, Ge) and low < bound.ge:  # type: ignore[operator]
-            yield SpecError(
-                f"{path}.{at[0]}", f"expected at least {bound.ge:g}, the least {where} may be, found {low:g}"
-            )
-        if isinstance(bound, Le) and high > bound.le:  # type: ignore[operator]
-            yield SpecError(
-                f"{path}.{at[1]}", f"expected at most {bound.le:g}, the most {where} may be, found {high:g}"
-            )
+    least, most = bounds_of(field)
+    if least is not None and low < least:
+        yield SpecError(
+            f"{path}.{at[0]}", f"expected at least {number(least)}, the least {where} may be, found {number(low)}"
+        )
+    if most is not None and high > most:
+        yield SpecError(
+            f"{path}.{at[1]}", f"expected at most {number(most)}, the most {where} may be, found {number(high)}"
+        )
+    if parameter.name in ODD and not _only_odd(parameter):
+        yield SpecError(path, f"expected odd values only, since {where} is odd; use ordinal, or int with an even step")
+
+
+def _only_odd(parameter: Parameter) -> bool:
+    if parameter.int_ is not None:
+        return parameter.int_.min % 2 == 1 and parameter.int_.step % 2 == 0
+    return parameter.ordinal is not None and all(value % 2 == 1 for value in parameter.ordinal.values)
 
 
 def _range(parameter: Parameter) -> tuple[float, float, tuple[str, str]]:

@@ -6,14 +6,30 @@ a contract test holds the two lists together.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, cast, get_args
 
+from annotated_types import Ge, Le
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
 from hpo_operator.api.model import ApiModel, Rule
 
 Positive = Annotated[int, Field(ge=1, le=65536)]
+
+
+def _inside(field: str) -> Rule:
+    """The path in ``field`` may not leave the data volume."""
+
+    def path(task: Any) -> str:
+        return str(getattr(task, {"dataset": "dataset", "splitFile": "split_file"}[field]))
+
+    return Rule(
+        f"!self.{field}.matches('^/|(^|/)[.][.](/|$)')",
+        "expected a path inside the data volume",
+        lambda task: not path(task).startswith("/") and ".." not in path(task).split("/"),
+        field,
+        lambda task: repr(path(task)),
+    )
 
 
 class Task(ApiModel):
@@ -45,6 +61,8 @@ class Task(ApiModel):
         1, ge=1, le=1000, description="Epochs between two validations; the last epoch is always validated."
     )
 
+    rules: ClassVar[tuple[Rule, ...]] = (_inside("dataset"), _inside("splitFile"))
+
 
 class ClassificationTask(Task):
     """Image classification by the parametric CNN family of Bertrand et al. (ISBI 2017), Table 1."""
@@ -63,6 +81,17 @@ class ClassificationTask(Task):
     )
     momentum: float = Field(0.9, ge=0, le=0.9999, description="Momentum of SGD.")
     learning_rate_decay: float = Field(1e-6, ge=0, le=1, description="d in learningRate / (1 + d * step).")
+
+    rules = (
+        *Task.rules,
+        Rule(
+            "self.kernelSize % 2 == 1",
+            "expected an odd number",
+            lambda s: s.kernel_size % 2 == 1,
+            "kernelSize",
+            lambda s: str(s.kernel_size),
+        ),
+    )
 
 
 class SegmentationTask(Task):
@@ -88,6 +117,7 @@ class SegmentationTask(Task):
     )
 
     rules = (
+        *Task.rules,
         Rule(
             "size(self.patchSize) == 0 || (size(self.patchSize) == 2 && self.dimensions == '2D') || (size(self.patchSize) == 3 && self.dimensions == '3D')",
             "expected as many numbers in patchSize as dimensions, or none",
@@ -100,6 +130,17 @@ class SegmentationTask(Task):
 
 TASKS: dict[str, type[Task]] = {"classification": ClassificationTask, "segmentation": SegmentationTask}
 """Name of a task (as under ``spec.trainer`` and in HPO_TASK) -> its configuration."""
+
+
+ODD = ("kernelSize",)
+"""Fields that must be odd, whether fixed or tuned."""
+
+
+def bounds_of(field: FieldInfo) -> tuple[float | None, float | None]:
+    """Least and most that a number in ``field`` may be; None where it has no bound."""
+    least = next((bound.ge for bound in field.metadata if isinstance(bound, Ge)), None)
+    most = next((bound.le for bound in field.metadata if isinstance(bound, Le)), None)
+    return cast("float | None", least), cast("float | None", most)
 
 
 def choices_of(field: FieldInfo) -> tuple[str, ...]:

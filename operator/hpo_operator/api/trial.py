@@ -29,7 +29,7 @@ class TrialSpec(ApiModel):
     study: str = Field(max_length=63, description="Name of the study.")
     index: int = Field(ge=0, description="Number of the trial in its study.")
     parameters: dict[str, str] = Field(
-        default_factory=dict, max_length=64, description="Active parameters; numbers as text that reads back exactly."
+        {}, max_length=64, description="Active parameters; numbers as text that reads back exactly."
     )
     rung: int = Field(0, ge=0, le=99, description="Promotions so far.")
     resource: int = Field(0, ge=0, description="Train until this much of the fidelity, in total; 0 without one.")
