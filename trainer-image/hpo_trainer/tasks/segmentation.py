@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import torch
 from monai.inferers.utils import sliding_window_inference
-from monai.losses.dice import DiceCELoss, DiceFocalLoss, DiceLoss, GeneralizedDiceLoss
+from monai.losses.dice import DiceCELoss, DiceLoss, GeneralizedDiceLoss
+from monai.losses.focal_loss import FocalLoss
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
@@ -101,14 +102,24 @@ def criterion(name: str) -> nn.Module:
 
     Pooling keeps slices without a class from counting as much as those that show it.
     """
-    kind = {
-        "Dice": DiceLoss,
-        "DiceCE": DiceCELoss,
-        "GeneralizedDice": GeneralizedDiceLoss,
-        "DiceFocal": DiceFocalLoss,
-    }[name]
-    loss: nn.Module = kind(include_background=False, to_onehot_y=True, softmax=True, batch=True)
+    options = {"include_background": False, "to_onehot_y": True, "softmax": True, "batch": True}
+    if name == "DiceFocal":
+        return DiceFocal(DiceLoss(**options), FocalLoss(to_onehot_y=True, use_softmax=True))
+    kind = {"Dice": DiceLoss, "DiceCE": DiceCELoss, "GeneralizedDice": GeneralizedDiceLoss}[name]
+    loss: nn.Module = kind(**options)
     return loss
+
+
+class DiceFocal(nn.Module):
+    """The sum of both. MONAI's own sum takes the sigmoid of each class for its focal term, beside a softmax for Dice."""
+
+    def __init__(self, dice: nn.Module, focal: nn.Module) -> None:
+        super().__init__()
+        self.dice, self.focal = dice, focal
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        total: Tensor = self.dice(logits, labels) + self.focal(logits, labels)
+        return total
 
 
 def whole_size(samples: Sequence[Sample], depth: int) -> tuple[int, ...]:
