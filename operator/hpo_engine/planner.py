@@ -13,7 +13,7 @@ from hpo_engine.trial import Parameters
 
 @dataclass(frozen=True)
 class Rationale:
-    """Why a configuration was suggested. Numbers are in the user's own units and direction; None: no model was asked."""
+    """Why a configuration was suggested, in the user's own units and direction. None: no model was asked."""
 
     origin: str  # "Random", "Sobol", "GP"
     bracket: int | None = None
@@ -43,7 +43,7 @@ class Promotion:
 
 @dataclass(frozen=True)
 class Plan:
-    """What should happen now. ``done``: nothing runs and nothing will ever be started again; ``notes`` are for people."""
+    """What should happen now. ``done``: nothing runs and nothing will ever be started again. ``notes``: for people."""
 
     start: tuple[Suggestion, ...] = ()
     promote: tuple[Promotion, ...] = ()

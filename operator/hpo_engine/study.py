@@ -32,7 +32,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """A resource (epochs, iterations, slices) of which a trial gets ``minimum`` to ``maximum``, in factors of ``eta``."""
+    """A resource (epochs, iterations, slices): a trial gets ``minimum`` to ``maximum`` of it, in factors of ``eta``."""
 
     resource: str
     minimum: int
