@@ -69,7 +69,7 @@ class PodProcess:
         )
         self.log_path = self.directory / "log"
         self._settings = settings
-        self._pod_ip = pod_ip
+        self.pod_ip = pod_ip
         self._statuses = PodStatusBuilder(manifest, pod_ip, settings.host_ip, datetime.now(UTC))
         self._stop = asyncio.Event()
         self._grace = float("inf")
@@ -134,7 +134,7 @@ class PodProcess:
     async def _launch(self) -> Launch:
         settings = self._settings
         facts = {
-            "status.podIP": self._pod_ip,
+            "status.podIP": self.pod_ip,
             "status.hostIP": settings.host_ip,
             "spec.nodeName": settings.node_name,
             "spec.serviceAccountName": str(self.manifest["spec"].get("serviceAccountName", "default")),

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from hpo_operator.local import process_memory
 
@@ -62,18 +62,19 @@ class ProcessHost:
         self._tell(f"-{group}")
 
     def _tell(self, line: str) -> None:
+        if self._pipe.closed:  # the guard has killed every group already
+            return
         try:
-            self._write(line)
+            self._pipe.write(f"{line}\n".encode())
         except BrokenPipeError:  # someone killed the guard; a new one takes over what is running
-            self._guard.wait()
+            self.close()
             self._guard = _start_guard()
-            for group in self._groups:
-                self._write(f"+{group}")
+            self._pipe.write("".join(f"+{group}\n" for group in self._groups).encode())
 
-    def _write(self, line: str) -> None:
+    @property
+    def _pipe(self) -> IO[bytes]:
         assert self._guard.stdin is not None
-        self._guard.stdin.write(line + "\n")
-        self._guard.stdin.flush()
+        return self._guard.stdin
 
     def memory_bytes(self, group: int, above: int) -> int:
         """Resident memory of a group; when over ``above``, pages shared by its members are counted once."""
@@ -85,9 +86,7 @@ class ProcessHost:
 
     def close(self) -> None:
         """End the guard, which kills the groups that are still running."""
-        if self._guard.stdin is not None and not self._guard.stdin.closed:
-            with suppress(BrokenPipeError):
-                self._guard.stdin.close()
+        self._pipe.close()
         self._guard.wait()
 
     def __enter__(self) -> ProcessHost:
@@ -97,10 +96,10 @@ class ProcessHost:
         self.close()
 
 
-def _start_guard() -> subprocess.Popen[str]:
+def _start_guard() -> subprocess.Popen[bytes]:
     command = [sys.executable, "-I", "-S", str(_GUARD)]
-    silent = subprocess.DEVNULL
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=silent, text=True, start_new_session=True)
+    silent, pipe = subprocess.DEVNULL, subprocess.PIPE
+    return subprocess.Popen(command, bufsize=0, stdin=pipe, stdout=silent, start_new_session=True)
 
 
 class ProcessGroup:
