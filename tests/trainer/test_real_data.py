@@ -36,7 +36,7 @@ def test_mednist(tmp_path: Path) -> None:
     assert outcome.metrics["accuracy"] > 0.8
 
 
-@pytest.mark.parametrize(("dimensions", "epochs"), [("2D", 3), ("3D", 10)])
+@pytest.mark.parametrize(("dimensions", "epochs"), [("2D", 3), ("3D", 30)])
 def test_hippocampus(tmp_path: Path, dimensions: str, epochs: int) -> None:
     archive = data_of_others("hippocampus/Task04_Hippocampus_260.tar")
     extract(archive, tmp_path, lambda name: name.endswith(".json") or name.rsplit("_", 1)[-1][:2] in ("00", "01"))

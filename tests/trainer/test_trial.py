@@ -53,7 +53,8 @@ def test_classification_measures_what_it_says(tmp_path: Path, data: Path) -> Non
     assert outcome.code == 0
     metrics = outcome.metrics
     assert set(metrics) == {"accuracy", "balanced_accuracy", "errors", "validation_loss", "loss", "epoch"}
-    assert metrics["accuracy"] == metrics["balanced_accuracy"] == 1 - metrics["errors"] / 9
+    assert metrics["accuracy"] == 1 - metrics["errors"] / 9
+    assert metrics["balanced_accuracy"] == pytest.approx(metrics["accuracy"])  # as many images of each class
     assert metrics["accuracy"] > 0.6  # three classes
     assert (metrics["epoch"], outcome.message["resource"]) == (20, 20)
     assert 0 < outcome.message["seconds"] < 300
@@ -61,7 +62,7 @@ def test_classification_measures_what_it_says(tmp_path: Path, data: Path) -> Non
 
 
 def test_segmentation_measures_what_it_says(tmp_path: Path, data: Path) -> None:
-    outcome = runner(tmp_path, data, "volumes").run(12)
+    outcome = runner(tmp_path, data, "volumes").run(60)
     assert outcome.code == 0
     metrics = outcome.metrics
     assert set(metrics) == {"dice", "dice_rim", "dice_inner_core", "validation_loss", "loss", "epoch"}

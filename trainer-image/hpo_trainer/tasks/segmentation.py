@@ -102,7 +102,7 @@ def criterion(name: str) -> nn.Module:
 
     Pooling keeps slices without a class from counting as much as those that show it.
     """
-    options = {"include_background": False, "to_onehot_y": True, "softmax": True, "batch": True}
+    options: dict[str, Any] = {"include_background": False, "to_onehot_y": True, "softmax": True, "batch": True}
     if name == "DiceFocal":
         return DiceFocal(DiceLoss(**options), FocalLoss(to_onehot_y=True, use_softmax=True))
     kind = {"Dice": DiceLoss, "DiceCE": DiceCELoss, "GeneralizedDice": GeneralizedDiceLoss}[name]
@@ -111,7 +111,7 @@ def criterion(name: str) -> nn.Module:
 
 
 class DiceFocal(nn.Module):
-    """The sum of both. MONAI's own sum takes the sigmoid of each class for its focal term, beside a softmax for Dice."""
+    """The sum of both, on the softmax. (MONAI's own sum has a sigmoid of each class in its focal term.)"""
 
     def __init__(self, dice: nn.Module, focal: nn.Module) -> None:
         super().__init__()
