@@ -518,7 +518,8 @@ async def test_a_later_node_reports_what_was_lost(dead_node: tuple[Path, list[in
     pod = manifest(["sh", "-c", "exit 0"])
     pod["metadata"]["uid"] = "u"
     again = NodeSettings(dead_node[0], settings.host, settings.environment)
-    final = await PodProcess(pod, again, "127.1.2.3").run(Recorder())
+    final = await PodProcess(pod, again, "127.9.9.9").run(Recorder())
+    assert final["podIPs"] == [{"ip": "127.1.2.3"}], "the address that the Pod had"
     assert (final["phase"], _terminated(final)["reason"]) == ("Failed", "ContainerStatusUnknown")
 
 

@@ -60,7 +60,8 @@ def main() -> int:
     parser.add_argument("--dir", type=Path, default=Path(".cluster"), help="where the cluster lives (.cluster)")
     options = parser.parse_args()
     try:
-        return COMMANDS[options.command](ControlPlane(options.dir, ensure(os.environ)))
+        assets = ensure(os.environ) if options.command == "up" else None
+        return COMMANDS[options.command](ControlPlane(options.dir, assets))
     except (BuildError, ControlPlaneError, DaemonError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

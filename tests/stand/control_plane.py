@@ -45,16 +45,22 @@ class ControlPlane:
     ``stop`` by themselves leave them running detached, for another program to find by the same directory.
     """
 
-    def __init__(self, directory: Path, assets: Assets) -> None:
+    def __init__(self, directory: Path, assets: Assets | None = None) -> None:
         self.directory = directory.resolve()
         self.kubeconfig = self.directory / "kubeconfig"
         self.credentials = Credentials(self.directory / "credentials")
         self.processes: dict[str, Daemon] = {}
-        self._assets = assets
+        self._given_assets = assets
         self._ports: dict[str, int] = {}
         self._cleanup = ExitStack()
         self._host: ProcessHost | None = None
         self._load()
+
+    @property
+    def _assets(self) -> Assets:
+        if self._given_assets is None:
+            raise ControlPlaneError("no binaries were given: only what runs already can be looked at and ended")
+        return self._given_assets
 
     @property
     def server(self) -> str:
@@ -95,6 +101,8 @@ class ControlPlane:
 
     def launch(self, name: str, argv: list[str | Path], environ: dict[str, str] | None = None) -> Daemon:
         """Start a process that belongs to this control plane and ends with it; its log is ``logs/<name>.log``."""
+        if name in self.processes and self.processes[name].alive():
+            raise ControlPlaneError(f"{name} runs already, as process {self.processes[name].pid}")
         daemon = daemons.start(argv, self.directory / "logs" / f"{name}.log", environ or {"PATH": os.environ["PATH"]})
         if self._host is not None:
             self._host.guard(daemon.pid)
@@ -112,10 +120,14 @@ class ControlPlane:
 
     def restart_apiserver(self, down_seconds: float = 0.0) -> None:
         """Kill the API server as a crash would, leave it down for a while, start it again on the same data and port."""
-        self._end("kube-apiserver", Daemon.kill)
+        self.kill("kube-apiserver")
         time.sleep(down_seconds)
         self.launch("kube-apiserver", self._apiserver())
         self.wait_ready()
+
+    def kill(self, name: str) -> None:
+        """SIGKILL one process of this control plane, by its name in ``processes``: a crash."""
+        self._end(name, Daemon.kill)
 
     def stop(self) -> None:
         """End every process that this control plane started; the logs stay, all else is removed."""

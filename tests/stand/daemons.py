@@ -26,7 +26,7 @@ class Daemon:
     log: str
 
     def alive(self) -> bool:
-        state = _state(self.pid)
+        state = process_state(self.pid)
         return state is not None and state[0] != "Z" and state[1] == self.start_time
 
     def check(self, name: str) -> None:
@@ -67,11 +67,11 @@ def start(argv: Sequence[str | Path], log: Path, environ: Mapping[str, str]) -> 
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
     pid = os.posix_spawn(command[0], command, environ, file_actions=actions, setsid=True)
-    state = _state(pid)
+    state = process_state(pid)
     return Daemon(pid, state[1] if state else "", str(log))
 
 
-def _state(pid: int) -> tuple[str, str] | None:
+def process_state(pid: int) -> tuple[str, str] | None:
     """State letter and start time (clock ticks since boot) of a process, proc(5); None when there is none."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()

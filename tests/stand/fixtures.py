@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import urllib.error
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 from kubernetes.aio import client
@@ -33,12 +30,10 @@ def stand_assets() -> Assets:
 
 
 @pytest.fixture(scope="session")
-def control_plane(stand_assets: Assets) -> Iterator[ControlPlane]:
-    """A real API server with its controllers and its scheduler, and no node. Kept on failure: its logs."""
-    directory = Path(tempfile.mkdtemp(prefix="hpo-stand-"))
-    with ControlPlane(directory, stand_assets) as plane:
+def control_plane(stand_assets: Assets, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A real API server with its controllers and its scheduler, and no node. Its logs stay with pytest's."""
+    with ControlPlane(tmp_path_factory.mktemp("stand"), stand_assets) as plane:
         yield plane
-    shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="session")

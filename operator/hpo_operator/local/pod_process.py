@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import signal
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -82,7 +81,8 @@ class PodProcess:
         """
         previous = self._previous_status()
         if previous is not None:
-            final = self._ended_before(previous)
+            running = previous["phase"] == "Running"
+            final = self._statuses.lost(previous, datetime.now(UTC)) if running else previous
         else:
             self._prepare()
             final = await self._run(on_status)
@@ -196,12 +196,6 @@ class PodProcess:
         except FileNotFoundError:
             return None
         return None if status["phase"] == "Pending" else status
-
-    def _ended_before(self, previous: Status) -> Status:
-        if previous["phase"] != "Running":
-            return previous
-        message = "The container could not be located when the pod was terminated"
-        return self._ended(Ending(128 + signal.SIGKILL, "ContainerStatusUnknown", message))
 
 
 class _Limits:

@@ -60,11 +60,11 @@ class PodStatusBuilder:
 
     def pending(self, reason: str = "ContainerCreating", message: str = "") -> Status:
         waiting = {"reason": reason} | ({"message": message} if message else {})
-        return self._status("Pending", {"waiting": waiting}, ready=False)
+        return self._status("Pending", {"waiting": waiting}, self._created)
 
     def running(self, started: datetime, process_id: int) -> Status:
         self._started, self._process_id = timestamp(started), process_id
-        return self._status("Running", {"running": {"startedAt": self._started}}, ready=True)
+        return self._status("Running", {"running": {"startedAt": self._started}}, self._started)
 
     def ended(self, end: Ending, finished: datetime) -> Status:
         terminated: Status = {
@@ -77,7 +77,14 @@ class PodStatusBuilder:
         terminated |= {"signal": end.signal} if end.signal else {}
         terminated |= {"containerID": self._container_id()} if self._process_id else {}
         phase = "Failed" if end.exit_code else "Succeeded"
-        return self._status(phase, {"terminated": terminated}, ready=False)
+        return self._status(phase, {"terminated": terminated}, timestamp(finished))
+
+    def lost(self, running: Status, found: datetime) -> Status:
+        """Of a container that was running when this node's program died; its address and times stay what they were."""
+        self._started = running["containerStatuses"][0]["state"]["running"]["startedAt"]
+        message = "The container could not be located when the pod was terminated"
+        status = self.ended(Ending(128 + signal.SIGKILL, "ContainerStatusUnknown", message), found)
+        return status | {key: running[key] for key in ("hostIP", "podIP", "podIPs", "startTime")}
 
     def deadline_exceeded(self, status: Status) -> Status:
         """A terminal status of a Pod that was stopped at its activeDeadlineSeconds."""
@@ -88,10 +95,11 @@ class PodStatusBuilder:
         """A Pod that this node does not admit; no container was started."""
         return {"phase": "Failed", "reason": reason, "message": message, "startTime": self._created}
 
-    def _status(self, phase: str, state: Status, ready: bool) -> Status:
+    def _status(self, phase: str, state: Status, since: str) -> Status:
+        ready = phase == "Running"
         return {
             "phase": phase,
-            "conditions": self._conditions(phase, ready),
+            "conditions": self._conditions(phase, since),
             "hostIP": self._host_ip,
             "podIP": self._pod_ip,
             "podIPs": [{"ip": self._pod_ip}],
@@ -99,11 +107,14 @@ class PodStatusBuilder:
             "containerStatuses": [self._container_status(state, ready)],
         }
 
-    def _conditions(self, phase: str, ready: bool) -> list[Status]:
+    def _conditions(self, phase: str, since: str) -> list[Status]:
         unready = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}.get(phase, "ContainersNotReady")
-        readiness: Status = {"status": "True"} if ready else {"status": "False", "reason": unready}
-        passed = [{"type": kind, "status": "True"} for kind in ("PodScheduled", "Initialized")]
-        return [*passed, *({"type": kind} | readiness for kind in ("ContainersReady", "Ready"))]
+        readiness: Status = {"status": "True"} if phase == "Running" else {"status": "False", "reason": unready}
+        passed = {"status": "True", "lastTransitionTime": self._created}
+        return [
+            *({"type": kind} | passed for kind in ("PodScheduled", "Initialized")),
+            *({"type": kind, "lastTransitionTime": since} | readiness for kind in ("ContainersReady", "Ready")),
+        ]
 
     def _container_status(self, state: Status, ready: bool) -> Status:
         status: Status = {
