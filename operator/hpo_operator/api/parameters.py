@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 from pydantic.config import JsonDict
 
 from hpo_operator.api.model import ApiModel, Rule
-from hpo_operator.api.words import number
+from hpo_operator.api.words import listing, number, show
 
 ParameterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=63)]
 Choice = Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -149,6 +149,8 @@ class When(ApiModel):
             "has(self.__in__) != (has(self.min) || has(self.max))",
             "expected either in (for a categorical parameter) or min and max (for a numeric one)",
             lambda s: (s.in_ is not None) != (s.min is not None or s.max is not None),
+            "",
+            lambda s: "neither" if s.in_ is None else "both",
         ),
         Rule(
             "!has(self.min) || !has(self.max) || self.min <= self.max",
@@ -178,31 +180,29 @@ class Parameter(ApiModel):
         Rule(
             "[has(self.float), has(self.int), has(self.categorical), has(self.ordinal)].filter(x, x).size() == 1",
             "expected exactly one of float, int, categorical, ordinal",
-            lambda s: sum(kind is not None for kind in (s.float_, s.int_, s.categorical, s.ordinal)) == 1,
+            lambda s: len(_kinds(s)) == 1,
             "",
-            lambda s: (
-                ", ".join(
-                    n
-                    for n, k in (
-                        ("float", s.float_),
-                        ("int", s.int_),
-                        ("categorical", s.categorical),
-                        ("ordinal", s.ordinal),
-                    )
-                    if k
-                )
-                or "none"
-            ),
+            lambda s: listing(_kinds(s)) or "none",
         ),
         Rule(
             "!has(self.when) || self.when.parameter != self.name",
             "expected a condition on another parameter",
             lambda s: s.when is None or s.when.parameter != s.name,
             "when.parameter",
-            lambda s: f"the parameter itself ({s.name!r})",
+            lambda s: f"the parameter itself ({show(s.name)})",
         ),
     )
 
+    @property
+    def kind(self) -> str:
+        """float, int, categorical or ordinal."""
+        return _kinds(self)[0]
+
+
+def _kinds(p: Parameter) -> list[str]:
+    kinds = {"float": p.float_, "int": p.int_, "categorical": p.categorical, "ordinal": p.ordinal}
+    return [name for name, kind in kinds.items() if kind is not None]
+
 
 def _first_repeated(values: list[str]) -> str:
-    return next((f"{v!r} twice" for i, v in enumerate(values) if v in values[:i]), "no repetition")
+    return next((f"{show(v)} twice" for i, v in enumerate(values) if v in values[:i]), "no repetition")

@@ -125,7 +125,7 @@ def _name_errors(name: object) -> Iterator[SpecError]:
             f"expected at most {MAX_STUDY_NAME} characters, so that the names of its Pods fit, found {len(name)}",
         )
     elif not all(c in "abcdefghijklmnopqrstuvwxyz0123456789-" for c in name) or name[0] == "-" or name[-1] == "-":
-        yield SpecError("metadata.name", f"expected lower-case letters, digits and dashes, found {show(name)}")
+        yield SpecError("metadata.name", f"expected lower-case letters, digits and inner dashes, found {show(name)}")
 
 
 def _rule_errors(value: Any, path: str) -> Iterator[SpecError]:

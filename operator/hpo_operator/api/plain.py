@@ -52,5 +52,6 @@ def _errors(raw: Mapping[Any, Any]) -> Iterator[SpecError]:
             yield SpecError(path, f"expected a finite number, found {show(value)}")
         elif not isinstance(value, (str, int, float, bool, type(None))):
             yield SpecError(
-                path, f"expected text, a number, a list or an object, found {show(value)}; put it in quotes"
+                path,
+                f"expected what JSON can say, found the {type(value).__name__} {clip(str(value))}; put it in quotes",
             )

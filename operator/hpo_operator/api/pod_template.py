@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 from hpo_operator.api.errors import SpecError
 from hpo_operator.api.quantities import PodQuantity
 from hpo_operator.api.sentences import parse_model
+from hpo_operator.api.words import show
 
 VOLUME_KINDS = (
     "configMap",
@@ -116,11 +117,14 @@ def trainer_index(containers: list[dict[str, Any]]) -> int:
 def _template_errors(template: _PodTemplate, path: str) -> Iterator[SpecError]:
     spec = template.spec
     if template.metadata.name:
-        yield SpecError(f"{path}.metadata.name", "expected none, since the operator names the Pods")
+        yield SpecError(
+            f"{path}.metadata.name",
+            f"expected none, since the operator names the Pods, found {show(template.metadata.name)}",
+        )
     if spec.restart_policy != "Never":
         yield SpecError(
             f"{path}.spec.restartPolicy",
-            f"expected Never, since the operator starts new attempts, found {spec.restart_policy!r}",
+            f"expected Never, since the operator starts new attempts, found {show(spec.restart_policy)}",
         )
     flags = {
         "hostNetwork": spec.host_network,
@@ -130,7 +134,7 @@ def _template_errors(template: _PodTemplate, path: str) -> Iterator[SpecError]:
     }
     for flag, wanted in flags.items():
         if wanted:
-            yield SpecError(f"{path}.spec.{flag}", "expected false: trials run restricted")
+            yield SpecError(f"{path}.spec.{flag}", "expected false, since trials run restricted, found true")
     yield from _security_errors(spec.security_context, f"{path}.spec.securityContext")
     for group, containers in (("containers", spec.containers), ("initContainers", spec.init_containers)):
         for i, container in enumerate(containers):
@@ -140,30 +144,30 @@ def _template_errors(template: _PodTemplate, path: str) -> Iterator[SpecError]:
                 if env.name.startswith("HPO_"):
                     yield SpecError(
                         f"{at}.env[{j}].name",
-                        f"expected no name beginning with HPO_, which the operator sets, found {env.name!r}",
+                        f"expected no name beginning with HPO_, which the operator sets, found {show(env.name)}",
                     )
     for i, volume in enumerate(spec.volumes):
         for kind in volume:
             if kind != "name" and kind not in VOLUME_KINDS:
                 yield SpecError(
                     f"{path}.spec.volumes[{i}].{kind}",
-                    f"expected one of {', '.join(VOLUME_KINDS)}: trials run restricted",
+                    f"expected one of {', '.join(VOLUME_KINDS)}, since trials run restricted, found {kind}",
                 )
 
 
 def _security_errors(context: _SecurityContext, path: str) -> Iterator[SpecError]:
     if context.privileged:
-        yield SpecError(f"{path}.privileged", "expected false: trials run restricted")
+        yield SpecError(f"{path}.privileged", "expected false, since trials run restricted, found true")
     if context.allow_privilege_escalation:
-        yield SpecError(f"{path}.allowPrivilegeEscalation", "expected false: trials run restricted")
+        yield SpecError(f"{path}.allowPrivilegeEscalation", "expected false, since trials run restricted, found true")
     if context.run_as_user == 0:
-        yield SpecError(f"{path}.runAsUser", "expected a user other than root (0)")
+        yield SpecError(f"{path}.runAsUser", "expected a user other than root, found 0")
     if not context.run_as_non_root:
-        yield SpecError(f"{path}.runAsNonRoot", "expected true: trials do not run as root")
+        yield SpecError(f"{path}.runAsNonRoot", "expected true, since trials do not run as root, found false")
     if context.capabilities.add:
         yield SpecError(f"{path}.capabilities.add", f"expected none, found {', '.join(context.capabilities.add)}")
     if context.seccomp_profile.type not in ("RuntimeDefault", "Localhost"):
         yield SpecError(
             f"{path}.seccompProfile.type",
-            f"expected RuntimeDefault or Localhost, found {context.seccomp_profile.type!r}",
+            f"expected RuntimeDefault or Localhost, found {show(context.seccomp_profile.type)}",
         )

@@ -1,7 +1,7 @@
-"""Kubernetes quantities: an amount of CPU, memory or devices.
+"""Amounts with a unit: Kubernetes quantities, and durations.
 
-A quantity is one field of two JSON types. pydantic would report such a union once per branch, so it is judged by one
-function, and a mistake is one sentence.
+A quantity is one field of two JSON types, and a number is often written where a duration is meant. pydantic would report
+the union once per branch and the number as a type, so each is judged by one function, and a mistake is one sentence.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from hpo_operator.api.words import show
 
 _PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$"
 _MOST_DIGITS = 64
+_DURATION = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$"
 
 
 def _quantity(value: Any) -> int | str:
@@ -25,13 +26,22 @@ def _quantity(value: Any) -> int | str:
     if isinstance(value, str) and len(value) <= _MOST_DIGITS and re.fullmatch(_PATTERN.strip("^$"), value):
         return value
     hint = "; put it in quotes" if isinstance(value, float) else ""
-    sentence = f"expected an amount such as 2, 500m or 16Gi, found {show(value)}{hint}"
-    raise PydanticCustomError("quantity", "{sentence}", {"sentence": sentence})
+    raise _unexpected("an amount such as 2, 500m or 16Gi", f"{show(value)}{hint}")
 
 
 def _pod_quantity(value: Any) -> int | float | str:
     """A Pod takes a fraction as well."""
     return value if isinstance(value, float) and value >= 0 else _quantity(value)
+
+
+def _duration(value: Any) -> str:
+    if isinstance(value, str) and len(value) >= 2 and re.fullmatch(_DURATION.strip("^$"), value):
+        return value
+    raise _unexpected("a duration such as 8h, 90m or 1h30m", show(value))
+
+
+def _unexpected(expected: str, found: str) -> PydanticCustomError:
+    return PydanticCustomError("sentence", "{sentence}", {"sentence": f"expected {expected}, found {found}"})
 
 
 Quantity = Annotated[
@@ -51,3 +61,10 @@ Quantity = Annotated[
 
 PodQuantity = Annotated[int | float | str, PlainValidator(_pod_quantity)]
 """The same inside a Pod template."""
+
+Duration = Annotated[
+    str,
+    PlainValidator(_duration),
+    WithJsonSchema({"type": "string", "pattern": _DURATION, "minLength": 2, "maxLength": 21}),
+]
+"""Hours, minutes and seconds, in this order: 8h, 90m, 1h30m."""

@@ -17,8 +17,7 @@ _TYPES: Mapping[str, str] = {
     "int_type": "a whole number", "float_type": "a number", "string_type": "text", "string_unicode": "text in Unicode",
     "bool_type": "true or false", "list_type": "a list", "dict_type": "an object", "model_type": "an object",
     "model_attributes_type": "an object",
-    "int_from_float": "a whole number without a decimal point", "finite_number": "a finite number",
-    "invalid_key": "text as a key",
+    "finite_number": "a finite number",
 }  # fmt: skip
 
 _BOUNDS: Mapping[str, tuple[str, str]] = {
@@ -36,7 +35,6 @@ PATTERNS: Mapping[str, str] = {
     r"^[A-Za-z_:][A-Za-z0-9_:]*$": "letters, digits, _ and :, beginning with no digit",
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "lower-case letters, digits and inner dashes",
     r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$": "a relative path of letters, digits, '.', '_' and '-'",
-    r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$": "a duration such as 8h, 90m or 1h30m",
 }
 """What each regular expression of the schema means; people do not read those."""
 
@@ -63,27 +61,30 @@ def _message(model: type[BaseModel], details: ErrorDetails) -> str:
         return "required, but missing"
     if kind == "extra_forbidden":
         return _unknown_field(model, details["loc"])
-    if kind == "quantity":
+    if kind == "sentence":
         return details["msg"]
     if kind == "literal_error":
         return _not_among(context["expected"], value)
     if kind in _BOUNDS:
         word, key = _BOUNDS[kind]
-        unit = " characters" if kind.startswith("string") else " items" if kind.startswith("too") else ""
+        unit = " character" if kind.startswith("string") else " item" if kind.startswith("too") else ""
         found = str(len(value)) if unit else show(value)
-        return f"expected {word} {number(context[key])}{unit}, found {found}"
+        plural = "s" if unit and context[key] != 1 else ""
+        return f"expected {word} {number(context[key])}{unit}{plural}, found {found}"
     if kind == "string_pattern_mismatch":
         return f"expected {PATTERNS.get(context['pattern'], context['pattern'])}, found {show(value)}"
     expected = _TYPES.get(kind, details["msg"])
-    return f"expected {expected}, found {show(value)}{_quoting_hint(kind, value)}"
+    return f"expected {expected}, found {show(value)}{_writing_hint(kind, value)}"
 
 
-def _quoting_hint(kind: str, value: Any) -> str:
-    """YAML reads yes, 1 and 2D differently from what their writer sees."""
+def _writing_hint(kind: str, value: Any) -> str:
+    """YAML reads yes, 1 and "1" differently from what their writer sees."""
     if kind == "string_type" and isinstance(value, (bool, int, float)):
         return "; put it in quotes"
     if kind in ("int_type", "float_type") and isinstance(value, str) and _is_number(value):
         return "; write it as a number, without quotes"
+    if kind == "int_type" and isinstance(value, float) and value.is_integer():
+        return "; write it without a decimal point"
     return ""
 
 

@@ -9,16 +9,13 @@ from pydantic import Field, StringConstraints, WithJsonSchema
 
 from hpo_operator.api.model import ApiModel, Rule
 from hpo_operator.api.parameters import Parameter
-from hpo_operator.api.quantities import Quantity
+from hpo_operator.api.quantities import Duration, Quantity
 from hpo_operator.api.tasks import ClassificationTask, SegmentationTask
-from hpo_operator.api.words import did_you_mean
+from hpo_operator.api.words import did_you_mean, listing, show
 
 GROUP = "hpo.study"
 VERSION = "v1alpha1"
 
-Duration = Annotated[
-    str, StringConstraints(pattern=r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$", min_length=2, max_length=21)
-]
 DnsName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 
@@ -64,11 +61,16 @@ class Sampler(ApiModel):
         Rule(
             "self.type == 'GP' || (!has(self.initialTrials) && !has(self.kernel) && !has(self.acquisition))",
             "expected initialTrials, kernel and acquisition only with type GP",
-            lambda s: s.type == "GP" or (s.initial_trials is None and s.kernel is None and s.acquisition is None),
+            lambda s: s.type == "GP" or not _gp_settings(s),
             "type",
-            lambda s: s.type,
+            lambda s: f"{listing(_gp_settings(s))} with type {s.type}",
         ),
     )
+
+
+def _gp_settings(sampler: Sampler) -> list[str]:
+    given = {"initialTrials": sampler.initial_trials, "kernel": sampler.kernel, "acquisition": sampler.acquisition}
+    return [name for name, value in given.items() if value is not None]
 
 
 class Scheduler(ApiModel):
@@ -141,7 +143,7 @@ class Budget(ApiModel):
             "expected a duration above 0",
             lambda s: s.wall_clock is None or seconds(s.wall_clock) > 0,
             "wallClock",
-            lambda s: repr(s.wall_clock),
+            lambda s: show(s.wall_clock),
         ),
     )
 
@@ -163,11 +165,11 @@ class Volume(ApiModel):
 
     rules = (
         Rule(
-            "!self.subPath.matches('(^|/)[.][.](/|$)')",
+            "!has(self.subPath) || !self.subPath.matches('(^|/)[.][.](/|$)')",
             "expected a subPath without ..",
             lambda s: ".." not in s.sub_path.split("/"),
             "subPath",
-            lambda s: repr(s.sub_path),
+            lambda s: show(s.sub_path),
         ),
     )
 
@@ -213,20 +215,9 @@ class Trainer(ApiModel):
         Rule(
             "[has(self.classification), has(self.segmentation), has(self.podTemplate)].filter(x, x).size() == 1",
             "expected exactly one of classification, segmentation, podTemplate",
-            lambda s: sum(t is not None for t in (s.classification, s.segmentation, s.pod_template)) == 1,
+            lambda s: len(_trainers(s)) == 1,
             "",
-            lambda s: (
-                ", ".join(
-                    n
-                    for n, t in (
-                        ("classification", s.classification),
-                        ("segmentation", s.segmentation),
-                        ("podTemplate", s.pod_template),
-                    )
-                    if t is not None
-                )
-                or "none"
-            ),
+            lambda s: listing(_trainers(s)) or "none",
         ),
         Rule(
             "has(self.data) || !(has(self.classification) || has(self.segmentation))",
@@ -240,7 +231,7 @@ class Trainer(ApiModel):
             "expected no image beside podTemplate, whose containers name their own",
             lambda s: s.pod_template is None or s.image is None,
             "image",
-            lambda s: repr(s.image),
+            lambda s: show(s.image),
         ),
         Rule(
             "!has(self.podTemplate) || !has(self.imagePullPolicy)",
@@ -266,6 +257,11 @@ class Trainer(ApiModel):
         if self.segmentation is not None:
             return "segmentation", self.segmentation
         return None
+
+
+def _trainers(t: Trainer) -> list[str]:
+    trainers = {"classification": t.classification, "segmentation": t.segmentation, "podTemplate": t.pod_template}
+    return [name for name, trainer in trainers.items() if trainer is not None]
 
 
 class StudySpec(ApiModel):
@@ -310,7 +306,7 @@ class StudySpec(ApiModel):
             "expected the resource epochs for a built-in task",
             lambda s: s.trainer.pod_template is not None or s.fidelity is None or s.fidelity.resource == "epochs",
             "fidelity.resource",
-            lambda s: repr(s.fidelity.resource),
+            lambda s: show(s.fidelity.resource),
         ),
         Rule(
             "self.parameters.all(p, !has(p.when) || self.parameters.exists(q, q.name == p.when.parameter))",
@@ -331,7 +327,7 @@ def _orphan(spec: StudySpec) -> tuple[int, str]:
         (i, p.when.parameter) for i, p in enumerate(spec.parameters) if p.when and p.when.parameter not in names
     )
     close = did_you_mean(name, names)
-    return index, repr(name) + (f"; did you mean {close}?" if close else "")
+    return index, show(name) + (f"; did you mean {close}?" if close else "")
 
 
 IMMUTABLE = ("objective", "parameters", "algorithm", "fidelity", "seed", "trainer")

@@ -11,7 +11,7 @@ from hpo_operator.api.errors import SpecError
 from hpo_operator.api.parameters import Parameter
 from hpo_operator.api.study import StudySpec
 from hpo_operator.api.tasks import ODD, bounds_of, choices_of
-from hpo_operator.api.words import did_you_mean, number
+from hpo_operator.api.words import did_you_mean, number, show
 
 
 def parameter_errors(spec: StudySpec) -> Iterator[SpecError]:
@@ -25,10 +25,10 @@ def parameter_errors(spec: StudySpec) -> Iterator[SpecError]:
         if parameter.name not in fields:
             close = did_you_mean(parameter.name, fields)
             hint = f"did you mean {close}?" if close else f"expected one of {', '.join(fields)}"
-            yield SpecError(f"{path}.name", f"{task} has no field {parameter.name!r}; {hint}")
+            yield SpecError(f"{path}.name", f"{task} has no field {show(parameter.name)}; {hint}")
         elif spec.fidelity is not None and parameter.name == spec.fidelity.resource:
             yield SpecError(
-                f"{path}.name", f"expected {parameter.name!r} either as a parameter or as the fidelity, found both"
+                f"{path}.name", f"expected {show(parameter.name)} either as a parameter or as the fidelity, found both"
             )
         else:
             yield from _kind_errors(parameter, fields[parameter.name], f"{task}.{parameter.name}", path)
@@ -40,17 +40,21 @@ def _kind_errors(parameter: Parameter, field: FieldInfo, where: str, path: str) 
         yield SpecError(f"{path}.name", f"{where} is a list and cannot be tuned")
     elif choices or field.annotation is str:
         if parameter.categorical is None:
-            yield SpecError(path, f"expected categorical for {where}")
+            yield SpecError(path, f"expected categorical for {where}, found {parameter.kind}")
         elif choices:
             for j, choice in enumerate(parameter.categorical.choices):
                 if choice not in choices:
                     yield SpecError(
-                        f"{path}.categorical.choices[{j}]", f"expected one of {', '.join(choices)}, found {choice!r}"
+                        f"{path}.categorical.choices[{j}]",
+                        f"expected one of {', '.join(choices)}, found {show(choice)}",
                     )
     elif parameter.categorical is not None:
-        yield SpecError(f"{path}.categorical", f"expected float, int or ordinal, since {where} is a number")
+        yield SpecError(
+            f"{path}.categorical", f"expected float, int or ordinal, since {where} is a number, found categorical"
+        )
     elif field.annotation is int and (parameter.float_ is not None or _fractional(parameter)):
-        yield SpecError(path, f"expected int or whole ordinal values, since {where} is a whole number")
+        found = "float" if parameter.float_ is not None else "fractions"
+        yield SpecError(path, f"expected int or whole ordinal values, since {where} is a whole number, found {found}")
     else:
         yield from _bound_errors(parameter, field, where, path)
 
@@ -71,7 +75,10 @@ def _bound_errors(parameter: Parameter, field: FieldInfo, where: str, path: str)
             f"{path}.{at[1]}", f"expected at most {number(most)}, the most {where} may be, found {number(high)}"
         )
     if parameter.name in ODD and not _only_odd(parameter):
-        yield SpecError(path, f"expected odd values only, since {where} is odd; use ordinal, or int with an even step")
+        yield SpecError(
+            path,
+            f"expected odd values only, since {where} is odd, found even ones; use ordinal, or int with an even step",
+        )
 
 
 def _only_odd(parameter: Parameter) -> bool:

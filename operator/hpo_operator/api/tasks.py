@@ -13,6 +13,7 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 
 from hpo_operator.api.model import ApiModel, Rule
+from hpo_operator.api.words import show
 
 Positive = Annotated[int, Field(ge=1, le=65536)]
 
@@ -24,11 +25,11 @@ def _inside(field: str) -> Rule:
         return str(getattr(task, {"dataset": "dataset", "splitFile": "split_file"}[field]))
 
     return Rule(
-        f"!self.{field}.matches('^/|(^|/)[.][.](/|$)')",
+        f"!has(self.{field}) || !self.{field}.matches('^/|(^|/)[.][.](/|$)')",
         "expected a path inside the data volume",
         lambda task: not path(task).startswith("/") and ".." not in path(task).split("/"),
         field,
-        lambda task: repr(path(task)),
+        lambda task: show(path(task)),
     )
 
 

@@ -1,0 +1,61 @@
+"""The corpus of bad studies: a small valid study, one mistake, who refuses it first, and what the user is told."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).parent
+LAYERS = ("schema", "cel", "operator")
+
+
+@dataclass(frozen=True)
+class Case:
+    """``says``: the sentences of ``parse_study``. ``refused_by``: the first layer that refuses it on a cluster."""
+
+    name: str
+    study: dict[str, Any]
+    refused_by: str
+    says: list[str]
+
+
+def study(name: str) -> dict[str, Any]:
+    """One of the valid studies."""
+    loaded: dict[str, Any] = yaml.safe_load((HERE / "studies" / f"{name}.yaml").read_text())
+    return loaded
+
+
+def cases() -> list[Case]:
+    """Every case of ``bad_studies/*.yaml``."""
+    return [
+        _case(entry, f"{file.stem}: {entry['name']}")
+        for file in sorted((HERE / "bad_studies").glob("*.yaml"))
+        for entry in yaml.safe_load(file.read_text())
+    ]
+
+
+def _case(entry: dict[str, Any], name: str) -> Case:
+    unknown = set(entry) - {"name", "study", "set", "remove", "refused_by", "says"}
+    assert not unknown and entry["refused_by"] in LAYERS, f"{name}: {unknown or entry['refused_by']}"
+    raw = study(entry.get("study", "classification"))
+    for path in entry.get("remove", []):
+        parent, last = _parent(raw, path)
+        del parent[last]
+    for path, value in entry.get("set", {}).items():
+        parent, last = _parent(raw, path)
+        parent[last] = value
+    return Case(name, raw, entry["refused_by"], entry["says"])
+
+
+def _parent(raw: Any, path: str) -> tuple[Any, str | int]:
+    """The container of ``path`` (``spec.parameters[0].float``), made where it is missing, and the last step into it."""
+    steps: list[str | int] = [int(i) if i else name for name, i in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path)]
+    for step in steps[:-1]:
+        if isinstance(step, str) and step not in raw:
+            raw[step] = {}
+        raw = raw[step]
+    return raw, steps[-1]
