@@ -16,7 +16,7 @@ from hpo_engine.trial import Trial, TrialState
 
 
 def loss_at(objective: Objective, trial: Trial, resource: int) -> float | None:
-    """What to minimise, measured at exactly ``resource``; infinity when the value is no finite number, None: not yet."""
+    """What to minimise, at exactly ``resource``; infinity for a value that is no finite number, None: not measured."""
     value = trial.value_at(resource)
     if value is None:
         return None

@@ -149,7 +149,7 @@ class IntParameter:
 
     @property
     def _log_edges(self) -> tuple[float, float]:
-        """Half a step beyond the first and the last value: plain rounding would give the ends half a cell too little."""
+        """Half a step beyond the first and the last value, lest plain rounding give the ends half a cell too little."""
         first = max(self.low - self.step / 2, self.low / 2)
         return math.log(first), math.log(self.value(self.cells - 1) + self.step / 2)
 

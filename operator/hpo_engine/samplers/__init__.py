@@ -1,0 +1,20 @@
+"""Samplers by the name that a study gives them."""
+
+from __future__ import annotations
+
+from hpo_engine.samplers.base import History, Sampler
+from hpo_engine.samplers.gp import GPSampler
+from hpo_engine.samplers.sobol import SobolSampler
+from hpo_engine.samplers.uniform import UniformSampler
+from hpo_engine.study import Study
+
+
+def build_sampler(study: Study, history: History) -> Sampler:
+    """The study's sampler, for suggestions after exactly this history."""
+    match study.sampler.name:
+        case "Random":
+            return UniformSampler(study, history)
+        case "Sobol":
+            return SobolSampler(study, history)
+        case "GP":
+            return GPSampler(study, history)
