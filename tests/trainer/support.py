@@ -81,7 +81,8 @@ def decathlon_folder(root: Path, *, cases: int = 4) -> Path:
 
 
 def save_volume(path: Path, voxels: np.ndarray[Any, Any]) -> None:
-    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), path)
+    image: Any = nibabel.Nifti1Image
+    nibabel.save(image(voxels, np.eye(4)), path)
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,14 @@ def test_medmnist_archives(tmp_path: Path) -> None:
     assert read(tmp_path, dataset="rgb.npz").train.images.shape == (8, 1, 8, 8)
 
 
+def test_wide_integers_are_taken_as_they_are(tmp_path: Path) -> None:
+    with np.load(medmnist(tmp_path / "a.npz")) as archive:
+        wide = archive["train_images"].astype(np.int64)
+    medmnist(tmp_path / "wide.npz", train_images=wide)
+    narrow = read(tmp_path, dataset="a.npz").train.images
+    torch.testing.assert_close(read(tmp_path, dataset="wide.npz").train.images, narrow, atol=1e-5, rtol=1e-5)
+
+
 def test_grouped_archives_keep_patients_together(tmp_path: Path) -> None:
     labels = np.repeat([0, 1], 20)
     patients = np.arange(40) // 4
@@ -112,6 +120,11 @@ def _broken_png(root: Path) -> dict[str, Any]:
     return {}
 
 
+def _one_class(root: Path) -> dict[str, Any]:
+    image_folder(root, classes=1)
+    return {}
+
+
 def _sides_as_classes(root: Path) -> dict[str, Any]:
     (root / "train").mkdir()
     (root / "val").mkdir()
@@ -122,7 +135,7 @@ NOT_A_NUMBER = np.full((8, 8, 8), np.nan)
 BROKEN: list[tuple[Callable[[Path], dict[str, Any]], type[TrainerError], str]] = [
     (lambda root: {"dataset": "absent"}, BadConfig, r"HPO_CONFIG.dataset: expected a folder or an .npz file .*absent"),
     (lambda root: {}, BadData, r"no \.png, \.jpg, \.jpeg file in a folder named after its class"),
-    (lambda root: image_folder(root, classes=1) and {}, BadData, r"expected at least two classes, found class0"),
+    (_one_class, BadData, r"expected at least two classes, found class0"),
     (_broken_png, BadData, r"class1/000\.png: cannot be read as an image"),
     (_sides_as_classes, BadData, r"expected one folder per class, found train or test; name the split in a splitFile"),
     (lambda root: {"splitFile": "s.csv"}, BadData, r"s\.csv: no such file"),
@@ -162,6 +175,11 @@ BROKEN: list[tuple[Callable[[Path], dict[str, Any]], type[TrainerError], str]] =
     (_archive(train_images=np.zeros((8, 8))), BadData, r"a\.npz\[train_images\]: expected shape \(N, H, W\)"),
     (_archive(train_images=NOT_A_NUMBER), BadData, r"a\.npz: image 0: 64 of 64 values are NaN or infinite"),
     (_archive(classes=np.array(["one"])), BadData, r"a\.npz\[labels\]: expected less than 1, the number of classes"),
+    (
+        _archive(train_images=np.ones((8, 8, 8))),
+        BadData,
+        r"a\.npz: all training images have one and the same grey value",
+    ),
     (_archive(train_images=None), BadData, r"a\.npz: expected arrays images, labels, groups or train_images"),
 ]
 

@@ -32,12 +32,14 @@ def test_grey_16_bit_and_colour_images_agree(tmp_path: Path) -> None:
 
 def test_16_bit_images_keep_what_8_bits_would_lose(tmp_path: Path) -> None:
     path = saved(tmp_path / "ct.png", np.array([[1000, 1001]], dtype=np.uint16))
-    np.testing.assert_allclose(read_image(path), [[1000 / 65535, 1001 / 65535]], rtol=1e-6)
+    np.testing.assert_allclose(read_image(path), np.array([[1000, 1001]]) / 65535, rtol=1e-6)
 
 
 def test_transparent_pixels_lie_on_black(tmp_path: Path) -> None:
     pixels = np.dstack([GREY, GREY, GREY, np.array([[255, 0], [255, 0]], dtype=np.uint8)])
-    np.testing.assert_allclose(read_image(saved(tmp_path / "a.png", pixels)), [[0, 0], [102 / 255, 0]], atol=1e-6)
+    np.testing.assert_allclose(
+        read_image(saved(tmp_path / "a.png", pixels)), np.array([[0.0, 0.0], [0.4, 0.0]]), atol=1e-6
+    )
 
 
 def test_colours_become_their_luma(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ import torch
 
 from hpo_trainer.config import ClassificationConfig, SegmentationConfig
 from hpo_trainer.data.augmentation import apply_gamma, augment_images, augment_pairs, random_affine
+from hpo_trainer.data.segmentation import Sample
 from hpo_trainer.evaluation import DiceByCase, classification_metrics
 from hpo_trainer.networks import BlockNetwork, parameter_count, u_net
 from hpo_trainer.seeding import derive, generator
-from hpo_trainer.tasks.segmentation import criterion, random_patch
+from hpo_trainer.tasks.segmentation import by_case, criterion, random_patch
 
 
 def test_the_baseline_of_the_paper_has_its_number_of_weights() -> None:
@@ -55,7 +56,7 @@ def test_augmented_masks_move_with_their_images() -> None:
     images = masks[:, None].float()
     moved, labels = augment_pairs(images, masks, generator(0, "a"))
     assert labels.dtype == torch.uint8
-    assert set(labels.unique().tolist()) <= {0, 1}
+    assert set(torch.unique(labels).tolist()) <= {0, 1}
     assert ((moved[:, 0] > 0.5) == labels.bool()).float().mean() > 0.97
     assert (labels.flatten(1).float() - masks.flatten(1).float()).abs().sum(1).min() > 0
     again = augment_pairs(images, masks, generator(0, "a"))
@@ -129,6 +130,11 @@ def test_dice_is_pooled_over_each_case_and_leaves_absent_classes_out() -> None:
     left, right = by_hand(1, [0, 1, 2, 3]), by_hand(2, [0, 2, 3])
     expected = {"dice": (left + right) / 2, "dice_left": left, "dice_the_right": right}
     assert dice.metrics() == pytest.approx(expected)
+
+
+def test_a_case_is_whole_wherever_its_slices_stand() -> None:
+    samples = [Sample(torch.zeros(1, 4, 4), torch.zeros(4, 4), case) for case in (0, 1, 0, 2, 1, 0)]
+    assert [[s.case for s in case] for case in by_case(samples)] == [[0, 0, 0], [1, 1], [2]]
 
 
 def test_derived_seeds_differ_by_purpose_and_epoch() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -130,6 +131,21 @@ def test_the_page_of_live_metrics() -> None:
     assert 'hpo_trial_metric{name="dice"} 0.75' in lines
     assert 'hpo_trial_metric{name="odd \\"name\\"\\\\"} NaN' in lines
     assert "hpo_trial_resource 3" in lines
+
+
+def test_reports_are_served_at_the_address_of_the_trial(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = {"HPO_METRICS_HOST": "127.0.0.1", "HPO_METRICS_PORT": str(port)}
+    reporter = Reporter(address, serve=True)
+    for step in (1, 2):
+        reporter.report({"dice": step / 4}, resource=step)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        lines = response.read().decode().splitlines()
+    assert {'hpo_trial_metric{name="dice"} 0.5', "hpo_trial_resource 2"} <= set(lines)
+    Reporter(address, serve=True).report({"dice": 0.5})  # the port is taken: told, and no more
+    assert f"hpo: no /metrics at 127.0.0.1:{port}: " in capsys.readouterr().err
 
 
 def test_peak_memory_is_that_of_the_process() -> None:

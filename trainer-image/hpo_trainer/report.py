@@ -108,7 +108,11 @@ class Reporter:
     def _update_page(self, values: Mapping[str, float], resource: int | None) -> None:
         host, port = self._environment.get("HPO_METRICS_HOST"), self._environment.get("HPO_METRICS_PORT")
         if self._page is None and host and port:
-            self._page = MetricsPage(host, int(port))
+            try:
+                self._page = MetricsPage(host, int(port))
+            except OSError as error:
+                self._serve = False  # the measurement does not depend on the page
+                print(f"hpo: no /metrics at {host}:{port}: {error}", file=sys.stderr, flush=True)
         if self._page is not None:
             self._page.update(values, resource)
 

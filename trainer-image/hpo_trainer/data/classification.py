@@ -65,7 +65,9 @@ def load(data_dir: Path, config: ClassificationConfig, poll: Callable[[], None])
     _check_classes(source, chosen)
     train = _read(source, chosen, config.image_size, poll)
     validation = _read(source, source.split.validation, config.image_size, poll)
-    mean, deviation = train.mean(), train.std(correction=0).clamp_min(1e-6)
+    mean, deviation = train.mean(), train.std(correction=0)
+    if deviation == 0:
+        raise BadData(path, "all training images have one and the same grey value")
     return ClassificationData(
         LabelledImages((train - mean) / deviation, torch.from_numpy(source.labels[chosen])),
         LabelledImages((validation - mean) / deviation, torch.from_numpy(source.labels[source.split.validation])),
@@ -197,8 +199,8 @@ def _grey(images: Array, source: str) -> Array:
 
 
 def _unit(image: Array, source: str) -> Image:
-    """Unsigned integers over their type's maximum, floats as they are."""
-    scale = np.iinfo(image.dtype).max if image.dtype.kind in "iu" else 1
+    """Integers of 8 and 16 bits over their type's maximum, wider ones and floats as they are."""
+    scale = np.iinfo(image.dtype).max if image.dtype.kind in "iu" and image.dtype.itemsize <= 2 else 1
     return finite(image, source) / np.float32(scale)
 
 

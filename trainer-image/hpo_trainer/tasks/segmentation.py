@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,7 +35,7 @@ class SegmentationLearner:
         self._config, self._seed, self._device, self._classes = config, seed, device, data.classes
         size = config.patch_size or whole_size((*data.train, *data.validation), config.depth)
         self._train = [pad(sample, size) for sample in data.train]
-        self._cases = [list(samples) for _, samples in groupby(data.validation, key=lambda sample: sample.case)]
+        self._cases = by_case(data.validation)
         self._size = size
         torch.manual_seed(derive(seed, "weights"))
         self.model: nn.Module = u_net(config, data.channels, len(data.classes)).to(device)
@@ -120,6 +119,14 @@ class DiceFocal(nn.Module):
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         total: Tensor = self.dice(logits, labels) + self.focal(logits, labels)
         return total
+
+
+def by_case(samples: Sequence[Sample]) -> list[list[Sample]]:
+    """The samples of each case, wherever they stand."""
+    cases: dict[int, list[Sample]] = {}
+    for sample in samples:
+        cases.setdefault(sample.case, []).append(sample)
+    return list(cases.values())
 
 
 def whole_size(samples: Sequence[Sample], depth: int) -> tuple[int, ...]:
