@@ -41,7 +41,10 @@ class OperatorProcess:
             "HPO_OPERATOR_PORT": str(self.port),
             "HPO_OPERATOR_SAMPLE_SECONDS": str(self._sample_seconds),
         }
-        environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "operator")} | settings
+        environ = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.environ.get("STUBPATH", "") + ":" + str(ROOT / "operator"),
+        } | settings
         return self._plane.launch("operator", [sys.executable, "-m", "hpo_operator"], environ)
 
     @property

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from hpo_engine import space, study, trial
 from hpo_operator.api.parameters import Parameter, When
 from hpo_operator.api.study import StudySpec
+from hpo_operator.api.words import show
 
 
 def engine_study(spec: StudySpec) -> study.Study:
@@ -69,13 +71,16 @@ def from_text(spec: StudySpec, texts: Mapping[str, str]) -> trial.Parameters:
         p = kinds[name]
         try:
             values[name] = (
-                text if p.categorical else int(text) if p.int_ else float(text) if p.float_ else _number(text)
+                text if p.categorical else int(text) if p.int_ else _finite(text, whole=p.ordinal is not None)
             )
         except ValueError:
-            raise ValueError(f"spec.parameters.{name}: expected a number, found {text!r}") from None
+            raise ValueError(f"spec.parameters.{name}: expected a number, found {show(text)}") from None
     return values
 
 
-def _number(text: str) -> int | float:
+def _finite(text: str, whole: bool) -> int | float:
+    """``whole``: a whole number as an int, as the engine writes ordinals."""
     value = float(text)
-    return int(value) if value.is_integer() else value
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return int(value) if whole and value.is_integer() else value

@@ -57,5 +57,17 @@ class ApiModel(BaseModel):
         return schema
 
     def dump(self) -> dict[str, Any]:
-        """The object as the API server stores it: camelCase, without absent fields."""
-        return self.model_dump(by_alias=True, exclude_none=True, mode="json")
+        """The object as the API server stores it: camelCase, without absent fields and without empty texts.
+
+        An absent text reads back as an empty one, and servers exist whose validation takes "" for null.
+        """
+        stored: dict[str, Any] = _without_empty_texts(self.model_dump(by_alias=True, exclude_none=True, mode="json"))
+        return stored
+
+
+def _without_empty_texts(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_empty_texts(inner) for key, inner in value.items() if inner != ""}
+    if isinstance(value, list):
+        return [_without_empty_texts(inner) for inner in value]
+    return value

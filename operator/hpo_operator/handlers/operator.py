@@ -16,7 +16,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from hpo_operator.handlers import triggers
-from hpo_operator.kube.client import ApiServer
+from hpo_operator.kube.client import ApiServer, load_configuration
 from hpo_operator.kube.cluster import KubeCluster, StudyKey
 from hpo_operator.kube.worker import StudyWorker, StudyWorkers, WorkerSettings
 from hpo_operator.manifests.pod import PodSettings
@@ -52,7 +52,7 @@ async def run_operator(settings: Settings, stop: asyncio.Event) -> None:
         lag = asyncio.create_task(_watch_lag(metrics), name="event-loop lag")
         try:
             await kopf.operator(
-                registry=triggers.registry(workers.wake),
+                registry=triggers.registry(workers.wake, lambda: load_configuration(settings.kubeconfig)),
                 settings=triggers.settings(),
                 namespaces=settings.namespaces,
                 clusterwide=not settings.namespaces,

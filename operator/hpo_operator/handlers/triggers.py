@@ -6,7 +6,7 @@ always be deleted, also when the operator is down.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import kopf
@@ -16,12 +16,17 @@ from hpo_operator.kube.cluster import StudyKey
 from hpo_operator.manifests.names import STUDY_LABEL
 
 Wake = Callable[[StudyKey], None]
+Configure = Callable[[], Awaitable[Any]]
 
 
-def registry(wake: Wake) -> kopf.OperatorRegistry:
-    """A registry whose triggers call ``wake``."""
+def registry(wake: Wake, configure: Configure) -> kopf.OperatorRegistry:
+    """A registry whose triggers call ``wake``. ``configure``: the client's configuration, read anew at each login."""
     triggers = kopf.OperatorRegistry()
     labelled: dict[str, Any] = {STUDY_LABEL: kopf.PRESENT}
+
+    @kopf.on.login(registry=triggers)
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        return connection(await configure())
 
     @kopf.on.event(GROUP, VERSION, "hpostudies", registry=triggers)
     async def study_event(namespace: str | None, name: str | None, **_: Any) -> None:
@@ -36,6 +41,20 @@ def registry(wake: Wake) -> kopf.OperatorRegistry:
         wake(StudyKey(str(namespace), labels[STUDY_LABEL]))
 
     return triggers
+
+
+def connection(configuration: Any) -> kopf.ConnectionInfo:
+    """The same server and credentials for kopf's watches as for our own requests."""
+    scheme, _, token = (configuration.api_key.get("BearerToken") or "").rpartition(" ")
+    return kopf.ConnectionInfo(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        scheme=scheme or None,
+        token=token or None,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+        insecure=not configuration.verify_ssl,
+    )
 
 
 def settings() -> kopf.OperatorSettings:

@@ -21,6 +21,18 @@ JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 
 
+async def load_configuration(kubeconfig: str | None = None) -> Any:
+    """By ``kubeconfig`` (a path, or None for the usual places), else by the Pod's own service account."""
+    configuration = client.Configuration()
+    try:
+        await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+    except config.ConfigException:
+        if kubeconfig is not None:
+            raise
+        config.load_incluster_config(client_configuration=configuration)
+    return configuration
+
+
 class ApiServer:
     """An async context manager. ``request`` returns parsed JSON or raises a ClusterError."""
 
@@ -28,16 +40,9 @@ class ApiServer:
         self._client = client.ApiClient(configuration)
 
     @classmethod
-    async def connect(cls, kubeconfig: str | None = None, context: str | None = None) -> Self:
-        """By ``kubeconfig`` (a path, or None for the usual places), else by the Pod's own service account."""
-        configuration = client.Configuration()
-        try:
-            await config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration)
-        except config.ConfigException:
-            if kubeconfig is not None or context is not None:
-                raise
-            config.load_incluster_config(client_configuration=configuration)
-        return cls(configuration)
+    async def connect(cls, kubeconfig: str | None = None) -> Self:
+        """See ``load_configuration``."""
+        return cls(await load_configuration(kubeconfig))
 
     async def __aenter__(self) -> Self:
         return self

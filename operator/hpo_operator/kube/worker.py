@@ -196,6 +196,10 @@ class StudyWorkers:
         if worker.is_woken:  # an event came while it ended
             self.wake(worker.key)
 
+    def is_serving(self, key: StudyKey) -> bool:
+        """Whether there may be something left to do for this study."""
+        return key in self._workers
+
     async def stop(self) -> None:
         """Cancel all; what was not performed is decided again by the next process."""
         for task in self._tasks:

@@ -7,11 +7,12 @@ docs/trainer-contract.md.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hpo_engine.seeding import trial_seed
 
 from hpo_operator.api import engine_study
 from hpo_operator.api.pod_template import trainer_index
@@ -57,6 +58,12 @@ def pod_manifest(study: Study, trial: HpoTrial, settings: PodSettings) -> Manife
         },
         "spec": _restricted(_with_contract(template["spec"], study, trial)),
     }
+
+
+def trial_seed(study_seed: int, index: int) -> int:
+    """The trainer's seed: 0 <= seed < 2^31, fixed by the study's seed and the trial's number."""
+    digest = hashlib.sha256(f"trainer/{study_seed}/{index}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") % 2**31
 
 
 def _task_template(study: Study, settings: PodSettings) -> Manifest:
@@ -108,6 +115,9 @@ def _environment(study: Study, trial: HpoTrial) -> list[Manifest]:
         env |= {"HPO_TASK": task, "HPO_CONFIG": json.dumps(config.dump())}
     if spec.trainer.data is not None:
         env["HPO_DATA_DIR"] = DATA_PATH
+    threads = _whole_cpus(spec.trainer.resources.limits)
+    if threads is not None:
+        env["HPO_THREADS"] = str(threads)
     env |= {
         "HPO_CHECKPOINT_DIR": CHECKPOINT_PATH,
         "HPO_METRICS_PORT": str(METRICS_PORT),
@@ -115,6 +125,14 @@ def _environment(study: Study, trial: HpoTrial) -> list[Manifest]:
     }
     address = {"name": "HPO_METRICS_HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
     return [address, *({"name": name, "value": value} for name, value in env.items())]
+
+
+def _whole_cpus(limits: Mapping[str, int | str]) -> int | None:
+    """CPUs that a trial may use, rounded down to at least 1; a container does not see its own limit."""
+    text = str(limits.get("cpu", ""))
+    if text.endswith("m"):
+        return max(1, int(text[:-1]) // 1000) if text[:-1].isdigit() else None
+    return max(1, int(float(text))) if text.replace(".", "", 1).isdigit() else None
 
 
 def _volumes(study: Study, trial: HpoTrial) -> tuple[list[Manifest], list[Manifest]]:

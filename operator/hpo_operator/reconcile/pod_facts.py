@@ -125,6 +125,8 @@ def _verdict(status: Raw, terminated: Raw, code: int, deleting: bool) -> tuple[P
         return PodState.FAILED, EXIT_REASONS[code]
     if terminated.get("reason") == "OOMKilled":
         return PodState.FAILED, "OutOfMemory"
+    if terminated.get("reason") == "ContainerStatusUnknown":  # the node lost sight of it
+        return PodState.INTERRUPTED, "NodeLost"
     if deleting:
         return PodState.INTERRUPTED, "PodDeleted"
     return PodState.FAILED, "Error"

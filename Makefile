@@ -1,0 +1,60 @@
+# Everything starts from Python 3.11, git and a package registry: each target sets up what it needs.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Installed first and alone: a machine without a GPU may offer a CPU build of just this version.
+TORCH ?= torch==2.13.0
+STUDY ?= crds/examples/01-brain-tissue.yaml
+CLUSTER ?= .cluster
+
+.PHONY: help install demo demo-cluster test test-long check fix manifests cluster-up cluster-down clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed ## set up the virtual environment
+
+$(VENV)/.installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/pip install --quiet $(TORCH)
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+.hpo/volumes/brain-mri/brain.npz: $(VENV)/.installed
+	$(BIN)/python -m hpo_trainer.demo_data $(@D)
+
+demo: $(VENV)/.installed .hpo/volumes/brain-mri/brain.npz ## the main job, here: tune a U-Net on a real brain MRI
+	$(BIN)/hpo run $(STUDY) --fresh
+
+demo-cluster: $(VENV)/.installed .hpo/volumes/brain-mri/brain.npz ## the same study on a real Kubernetes API server
+	$(BIN)/python -m stand.demo $(STUDY)
+
+test: $(VENV)/.installed ## all tests but the long ones
+	$(BIN)/pytest -m "not long"
+
+test-long: $(VENV)/.installed ## the long tests: the operator killed again and again, and the like
+	$(BIN)/pytest -m long
+
+check: $(VENV)/.installed ## lint, format, types, import contracts, generated files; edits nothing
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m hpo_operator.manifests --check
+
+fix: $(VENV)/.installed ## what check can mend by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/python -m hpo_operator.manifests
+
+manifests: $(VENV)/.installed ## generate the CRDs and the Role from the typed objects
+	$(BIN)/python -m hpo_operator.manifests
+
+cluster-up: $(VENV)/.installed ## a real control plane and one process node, in $(CLUSTER)
+	$(BIN)/python -m stand up --dir $(CLUSTER)
+
+cluster-down: ## stop what cluster-up started
+	$(BIN)/python -m stand down --dir $(CLUSTER)
+
+clean: ## remove what the other targets made, but the cached control plane
+	rm -rf $(VENV) .hpo $(CLUSTER) .pytest_cache .mypy_cache .ruff_cache .hypothesis

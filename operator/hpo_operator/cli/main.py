@@ -1,0 +1,171 @@
+"""The command ``hpo``: what a user types. A user's mistake is a sentence and an exit code, never a traceback.
+
+Exit codes: 0 well, 1 the study failed, 2 a file or an argument is wrong, 130 interrupted (run again to go on).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from threadpoolctl import threadpool_limits
+
+from hpo_operator.api.errors import InvalidObject
+from hpo_operator.api.parse import parse_study
+from hpo_operator.cli.history_plot import save_history
+from hpo_operator.cli.study_file import StudyFileError, read_study_files
+from hpo_operator.cli.table import study_view
+from hpo_operator.local.run import LocalSettings, open_store, run_study
+from hpo_operator.local.store import ObjectStore
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    help="Hyper-parameter studies, here or on a cluster.",
+)
+errors = Console(stderr=True)
+INVALID, INTERRUPTED = 2, 130
+
+
+@app.command()
+def validate(files: Annotated[list[Path], typer.Argument(help="Study files.")]) -> None:
+    """Say what is wrong with study files, as the cluster would.
+
+    Example: hpo validate study.yaml
+    """
+    wrong = 0
+    for path in files:
+        problems = _problems(path)
+        wrong += bool(problems)
+        for problem in problems:
+            errors.print(f"{path}: {problem}", markup=False, highlight=False, soft_wrap=True)
+        if not problems:
+            print(f"{path}: valid")
+    raise typer.Exit(INVALID if wrong else 0)
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="The study file, the very one that kubectl applies.")],
+    state: Annotated[Path, typer.Option(help="Folder for the state of studies; a study found there goes on.")] = Path(
+        ".hpo"
+    ),
+    volume: Annotated[list[str], typer.Option(help="CLAIM=DIR: this directory stands in for a volume claim.")] = [],  # noqa: B006
+    fresh: Annotated[bool, typer.Option(help="Forget what the study has done so far.")] = False,
+    plain: Annotated[bool, typer.Option(help="No live table, only its last state.")] = False,
+) -> None:
+    """Run a study on this machine: no cluster, each trial a process. Ctrl-C stops it safely; run again to go on.
+
+    Example: hpo run study.yaml --volume mri-data=./data
+    """
+    manifest = _load(file)
+    claims = dict(_claim(text) for text in volume)
+    folder = state / manifest["metadata"]["name"]
+    settings = LocalSettings(folder, claims, os.environ, _source_roots())
+    store = open_store(manifest, settings, fresh)
+    name = manifest["metadata"]["name"]
+    interrupted = asyncio.run(_run_shown(store, name, settings, plain))
+    raise typer.Exit(_report(store, name, folder, interrupted))
+
+
+async def _run_shown(store: ObjectStore, name: str, settings: LocalSettings, plain: bool) -> bool:
+    """True when a signal ended it."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sign, stop.set)
+    console = Console()
+    with threadpool_limits(limits=1), Live(console=console, auto_refresh=False, screen=False) as live:
+
+        def show() -> None:
+            if not plain:
+                live.update(_view(store, name, max(5, console.height - 6)), refresh=True)
+
+        await run_study(store, name, settings, stop, show)
+        live.update(_view(store, name, 1000), refresh=True)
+    return stop.is_set()
+
+
+def _view(store: ObjectStore, name: str, rows: int) -> Any:
+    study = store.get("study", name)
+    assert study is not None  # put there by open_store
+    return study_view(study, store.all("trials"), rows)
+
+
+def _report(store: ObjectStore, name: str, folder: Path, interrupted: bool) -> int:
+    study = store.get("study", name) or {}
+    status = study.get("status") or {}
+    best = status.get("best")
+    if best:
+        print(f"\nbest {study['spec']['objective']['metric']} {best['value']:.6g} by {best['trial']}")
+        for parameter, value in best["parameters"].items():
+            print(f"  {parameter} = {value}")
+    picture = folder / "history.png"
+    if save_history(study, store.all("trials"), picture):
+        print(f"history: {picture}")
+    print(f"logs:    {folder}/processes/POD/log")
+    if interrupted:
+        print("interrupted; run the same command to go on")
+        return INTERRUPTED
+    if status.get("phase") == "Invalid":
+        errors.print(f"{status['reason']}: {status['message']}", markup=False, highlight=False, soft_wrap=True)
+        errors.print("use --fresh to start over", highlight=False)
+        return INVALID
+    return 0 if status.get("phase") == "Succeeded" else 1
+
+
+def _problems(path: Path) -> list[str]:
+    try:
+        documents = read_study_files(path)
+    except StudyFileError as error:
+        return [str(error).removeprefix(f"{path}: ")]
+    problems = []
+    for document in documents:
+        try:
+            parse_study(document)
+        except InvalidObject as error:
+            problems.extend(map(str, error.errors))
+    return problems
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """The one valid study of a file, or the end of the program with what is wrong."""
+    problems = _problems(path)
+    documents = [] if problems else read_study_files(path)
+    if len(documents) > 1:
+        problems = [f"expected one study, found {len(documents)}"]
+    if problems:
+        for problem in problems:
+            errors.print(f"{path}: {problem}", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(INVALID)
+    return documents[0]
+
+
+def _claim(text: str) -> tuple[str, Path]:
+    name, separator, directory = text.partition("=")
+    if not separator or not Path(directory).is_dir():
+        errors.print(f"--volume {text}: expected CLAIM=DIR with a directory that exists", markup=False, highlight=False)
+        raise typer.Exit(INVALID)
+    return name, Path(directory).resolve()
+
+
+def _source_roots() -> tuple[Path, ...]:
+    """Where trials find hpo_trainer when this program runs from a checkout that is not installed."""
+    root = Path(__file__).resolve().parents[3] / "trainer-image"
+    return (root,) if root.is_dir() else ()
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

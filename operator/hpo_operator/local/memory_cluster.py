@@ -1,0 +1,119 @@
+"""A cluster without Kubernetes: an in-memory API and one node that runs Pods as processes.
+
+The operator's own worker drives it, so that a study here and a study there are decided by the same code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from hpo_operator.kube.cluster import StudyKey, event_manifest
+from hpo_operator.local.pod_process import NodeSettings, PodProcess
+from hpo_operator.local.store import Object, ObjectStore
+from hpo_operator.reconcile.actions import (
+    Action,
+    CreatePod,
+    CreateTrial,
+    DeletePod,
+    PatchTrialSpec,
+    PutStudyStatus,
+    PutTrialStatus,
+    RecordEvent,
+)
+from hpo_operator.reconcile.clock import to_text
+from hpo_operator.reconcile.snapshot import Snapshot
+
+Raw = Mapping[str, Any]
+
+
+class MemoryCluster:
+    """A Cluster (see ``kube.cluster``) of one study. ``changed`` is called whenever a Pod's status changes."""
+
+    def __init__(self, store: ObjectStore, node: NodeSettings, changed: Callable[[], None]) -> None:
+        self.store = store
+        self._node, self._changed = node, changed
+        self._running: dict[str, PodProcess] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._forget_lost_pods()
+
+    async def observe(self, key: StudyKey) -> Snapshot | None:
+        study = self.store.get("study", key.name)
+        if study is None:
+            return None
+        return Snapshot(study, tuple(self.store.all("trials")), tuple(self.store.all("pods")))
+
+    async def perform(self, study: Raw, action: Action, now: datetime) -> None:
+        match action:
+            case CreateTrial(manifest):
+                self.store.create("trials", manifest)
+            case CreatePod(manifest):
+                if self.store.create("pods", manifest):
+                    self._start(manifest["metadata"]["name"])
+            case DeletePod(name):
+                self._delete(name, now)
+            case PatchTrialSpec(name, changes):
+                self._update_trial(name, lambda t: _next_generation(t | {"spec": t["spec"] | changes}))
+            case PutTrialStatus(name, status):
+                self._update_trial(name, lambda t: t | {"status": status.dump()})
+            case PutStudyStatus(status):
+                self.store.put("study", dict(study) | {"status": status.dump()})
+            case RecordEvent():
+                self.store.create("events", event_manifest(study, action, now))
+
+    async def stop(self) -> None:
+        """End all processes, each with its Pod's grace period to write a checkpoint."""
+        for process in self._running.values():
+            process.stop()
+        await asyncio.gather(*self._tasks)
+
+    def _start(self, name: str) -> None:
+        pod = self.store.get("pods", name)
+        assert pod is not None  # just created
+        process = self._running[name] = PodProcess(pod, self._node, self._address())
+        task = asyncio.get_running_loop().create_task(self._serve(name, process), name=f"pod {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, name: str, process: PodProcess) -> None:
+        async def store_status(status: Mapping[str, Any]) -> None:
+            pod = self.store.get("pods", name)
+            if pod is not None:
+                self.store.put("pods", pod | {"status": dict(status)})
+            self._changed()
+
+        try:
+            await process.run(store_status)
+        finally:
+            del self._running[name]
+
+    def _address(self) -> str:
+        """An address of its own for every running Pod, so that all can serve /metrics on the same port."""
+        taken = {process.pod_ip for process in self._running.values()}
+        return next(ip for n in range(1, 1 << 16) if (ip := f"127.2.{n >> 8}.{n & 255}") not in taken)
+
+    def _delete(self, name: str, now: datetime) -> None:
+        pod = self.store.get("pods", name)
+        if pod is None:
+            return
+        self.store.put("pods", pod | {"metadata": pod["metadata"] | {"deletionTimestamp": to_text(now)}})
+        if name in self._running:
+            self._running[name].stop()
+
+    def _update_trial(self, name: str, change: Callable[[Object], Object]) -> None:
+        trial = self.store.get("trials", name)
+        if trial is not None:
+            self.store.put("trials", change(trial))
+
+    def _forget_lost_pods(self) -> None:
+        """Pods that had not ended when the last run did are gone; their trials go on in a new attempt."""
+        for pod in self.store.all("pods"):
+            if pod.get("status", {}).get("phase", "Pending") in ("Pending", "Running"):
+                self.store.remove("pods", pod["metadata"]["name"])
+
+
+def _next_generation(value: Object) -> Object:
+    meta = value["metadata"]
+    return value | {"metadata": meta | {"generation": meta["generation"] + 1}}
