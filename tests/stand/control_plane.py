@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from hpo_operator.local.process_group import ProcessHost
-from stand import daemons
+from stand import components, daemons
 from stand.build import Assets
 from stand.credentials import ADMIN, Credentials, write_kubeconfig
 from stand.daemons import Daemon
@@ -69,7 +69,7 @@ class ControlPlane:
     @cached_property
     def minor_version(self) -> int:
         """The API server's: 20 for 1.20."""
-        return _minor_version(self._assets.kube_apiserver)
+        return components.minor_version(self._assets.kube_apiserver)
 
     @property
     def port(self) -> int:
@@ -192,58 +192,19 @@ class ControlPlane:
         self._host = None
 
     def _etcd(self) -> list[str | Path]:
-        client, peer = (f"http://127.0.0.1:{self._ports[name]}" for name in ("etcd", "etcd-peer"))
-        return [
-            self._assets.etcd,
-            f"--data-dir={self.directory / 'etcd'}",
-            "--unsafe-no-fsync",
-            f"--listen-client-urls={client}",
-            f"--advertise-client-urls={client}",
-            f"--listen-peer-urls={peer}",
-            f"--initial-advertise-peer-urls={peer}",
-            f"--initial-cluster=default={peer}",
-        ]
+        return components.etcd(
+            self._assets.etcd, self.directory / "etcd", self._ports["etcd"], self._ports["etcd-peer"]
+        )
 
     def _apiserver(self) -> list[str | Path]:
-        keys = self.credentials
-        return [
-            self._assets.kube_apiserver,
-            f"--etcd-servers=http://127.0.0.1:{self._ports['etcd']}",
-            "--bind-address=127.0.0.1",
-            "--advertise-address=127.0.0.1",
-            "--endpoint-reconciler-type=none",  # the `kubernetes` Service may not point at a loopback address
-            f"--secure-port={self.port}",
-            f"--cert-dir={keys.directory}",
-            f"--tls-cert-file={keys.server_certificate}",
-            f"--tls-private-key-file={keys.server_key}",
-            f"--token-auth-file={keys.token_file}",
-            "--authorization-mode=Node,RBAC",
-            "--service-account-issuer=https://kubernetes.default.svc",
-            f"--service-account-key-file={keys.service_account_key}",
-            f"--service-account-signing-key-file={keys.service_account_key}",
-            "--service-cluster-ip-range=10.96.0.0/16",
-        ]
+        return components.apiserver(self._assets.kube_apiserver, self.credentials, self._ports["etcd"], self.port)
 
     def _controller_manager(self) -> list[str | Path]:
-        return [
-            self._assets.kube_controller_manager,
-            f"--kubeconfig={self._kubeconfig_of('controller-manager')}",
-            "--leader-elect=false",
-            "--use-service-account-credentials",
-            f"--service-account-private-key-file={self.credentials.service_account_key}",
-            f"--root-ca-file={self.credentials.authority}",
-            "--kube-api-qps=200",
-            "--kube-api-burst=400",
-            *_no_ports(self._assets.kube_controller_manager),
-        ]
+        kubeconfig = self._kubeconfig_of("controller-manager")
+        return components.controller_manager(self._assets.kube_controller_manager, kubeconfig, self.credentials)
 
     def _scheduler(self) -> list[str | Path]:
-        return [
-            self._assets.kube_scheduler,
-            f"--kubeconfig={self._kubeconfig_of('scheduler')}",
-            "--leader-elect=false",
-            *_no_ports(self._assets.kube_scheduler),
-        ]
+        return components.scheduler(self._assets.kube_scheduler, self._kubeconfig_of("scheduler"))
 
     def _kubeconfig_of(self, identity: str) -> Path:
         return self.kubeconfig if identity == ADMIN else self.directory / "kubeconfigs" / f"{identity}.yaml"
@@ -310,13 +271,3 @@ def _free_ports(count: int) -> list[int]:
     for each in sockets:
         each.close()
     return ports
-
-
-def _no_ports(binary: Path) -> list[str]:
-    """Serve nothing: two stands on one machine would meet. Before 1.24 there was a plain HTTP port as well."""
-    return ["--secure-port=0", *(["--port=0"] if _minor_version(binary) < 24 else [])]
-
-
-def _minor_version(binary: Path) -> int:
-    told = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout
-    return int(told.strip().rpartition(" v")[2].split(".")[1])

@@ -1,0 +1,73 @@
+"""Command lines of the control plane's four programs."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from stand.credentials import Credentials
+
+Command = list[str | Path]
+
+
+def etcd(binary: Path, data: Path, port: int, peer_port: int) -> Command:
+    client, peer = (f"http://127.0.0.1:{each}" for each in (port, peer_port))
+    return [
+        binary,
+        f"--data-dir={data}",
+        "--unsafe-no-fsync",  # nothing here has to survive a power cut
+        f"--listen-client-urls={client}",
+        f"--advertise-client-urls={client}",
+        f"--listen-peer-urls={peer}",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster=default={peer}",
+    ]
+
+
+def apiserver(binary: Path, keys: Credentials, etcd_port: int, port: int) -> Command:
+    return [
+        binary,
+        f"--etcd-servers=http://127.0.0.1:{etcd_port}",
+        "--bind-address=127.0.0.1",
+        "--advertise-address=127.0.0.1",
+        "--endpoint-reconciler-type=none",  # the `kubernetes` Service may not point at a loopback address
+        f"--secure-port={port}",
+        f"--cert-dir={keys.directory}",
+        f"--tls-cert-file={keys.server_certificate}",
+        f"--tls-private-key-file={keys.server_key}",
+        f"--token-auth-file={keys.token_file}",
+        "--authorization-mode=Node,RBAC",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-key-file={keys.service_account_key}",
+        f"--service-account-signing-key-file={keys.service_account_key}",
+        "--service-cluster-ip-range=10.96.0.0/16",
+    ]
+
+
+def controller_manager(binary: Path, kubeconfig: Path, keys: Credentials) -> Command:
+    return [
+        binary,
+        f"--kubeconfig={kubeconfig}",
+        "--leader-elect=false",
+        "--use-service-account-credentials",
+        f"--service-account-private-key-file={keys.service_account_key}",
+        f"--root-ca-file={keys.authority}",
+        "--kube-api-qps=200",  # the default of 20 would be what a test with many Pods measures
+        "--kube-api-burst=400",
+        *_no_ports(binary),
+    ]
+
+
+def scheduler(binary: Path, kubeconfig: Path) -> Command:
+    return [binary, f"--kubeconfig={kubeconfig}", "--leader-elect=false", *_no_ports(binary)]
+
+
+def _no_ports(binary: Path) -> list[str]:
+    """Serve nothing: two stands on one machine would meet. Before 1.24 there was a plain HTTP port as well."""
+    return ["--secure-port=0", *(["--port=0"] if minor_version(binary) < 24 else [])]
+
+
+def minor_version(binary: Path) -> int:
+    """Of a Kubernetes program: 20 for 1.20."""
+    told = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout
+    return int(told.strip().rpartition(" v")[2].split(".")[1])
