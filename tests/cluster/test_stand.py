@@ -63,8 +63,7 @@ class Pods:
             found = await self.get(name)
             return found if found is not None and found["status"]["phase"] in phases else None
 
-        found = await eventually(there)
-        assert found is not None
+        found: dict[str, Any] = await eventually(there)
         return found
 
     async def end(self, manifest: dict[str, Any]) -> dict[str, Any]:

@@ -262,9 +262,8 @@ async def test_images_entrypoint_and_arguments(settings: NodeSettings) -> None:
     settings = NodeSettings(settings.root, settings.host, settings.environment, images=images)
     codes = []
     for number, container in enumerate([{}, {"args": ["x"]}, {"command": ["sh", "-c", "exit 7"]}]):
-        pod = (
-            manifest([], **{"args": [], **container}) if "command" not in container else manifest(container["command"])
-        )
+        pod = manifest([])
+        pod["spec"]["containers"][0].update(container)
         pod["metadata"]["uid"] = f"uid-{number}"
         codes.append((await run(settings, pod))["exitCode"])
     assert codes == [2, 1, 7]
