@@ -247,8 +247,8 @@ async def test_claims_are_directories_of_the_host(
             "writer",
             ["python", "-c", "import pathlib,sys; pathlib.Path(sys.argv[1]).write_text('kept')"],
             {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "work"}}]},
-            args=["/work/file"],
-            volumeMounts=[{"name": "v", "mountPath": "/work", "subPath": "a/b"}],
+            args=["/scratch/file"],
+            volumeMounts=[{"name": "v", "mountPath": "/scratch", "subPath": "a/b"}],
         )
     )
     await make_claim(kube, namespace, "work", tmp_path)  # after the Pod: it has to wait for it
