@@ -13,10 +13,12 @@ from typing import Any
 
 import celpy
 from celpy import celtypes
+from celpy.adapter import json_to_cel
 
 Schema = dict[str, Any]
-RESERVED = {"true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import",
-            "let", "loop", "package", "namespace", "return", "var", "void", "while"}  # fmt: skip
+RESERVED = {"true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if"} | {
+    "import", "let", "loop", "package", "namespace", "return", "var", "void", "while"
+}  # fmt: skip
 
 _ENVIRONMENT = celpy.Environment(runner_class=celpy.InterpretedRunner)
 
@@ -37,7 +39,7 @@ def holds(rule: str, value: Any, old: Any = None) -> bool:
 def typed(schema: Schema, value: Any) -> Any:
     """``value`` as CEL sees it. It must be valid by ``schema``."""
     if schema.get("x-kubernetes-int-or-string") or schema.get("x-kubernetes-preserve-unknown-fields"):
-        return celpy.json_to_cel(value)
+        return json_to_cel(value)
     match schema.get("type"):
         case "number":
             return celtypes.DoubleType(value)
@@ -50,7 +52,7 @@ def typed(schema: Schema, value: Any) -> Any:
             return celtypes.MapType({_key(k): typed(children[k], v) for k, v in value.items() if k in children})
         case "object" if "additionalProperties" in schema:
             return celtypes.MapType({_key(k): typed(schema["additionalProperties"], v) for k, v in value.items()})
-    return celpy.json_to_cel(value)
+    return json_to_cel(value)
 
 
 def _key(name: str) -> Any:
@@ -80,7 +82,7 @@ _SEEN: dict[tuple[int, str], tuple[Schema, list[tuple[str, bool]]]] = {}
 
 
 def _verdicts(schema: Schema, value: Any) -> list[tuple[str, bool]]:
-    """Each rule of this node with its verdict; remembered, since most objects of a corpus are alike and CEL is slow here."""
+    """Each rule of this node with its verdict; remembered: most objects of a corpus are alike, and CEL is slow here."""
     key = id(schema), json.dumps(value, sort_keys=True)
     if key not in _SEEN:  # the schema is kept beside its verdicts, so that its id stays its own
         self = typed(schema, value)

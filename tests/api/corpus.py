@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +26,17 @@ class Case:
 
 
 def study(name: str) -> dict[str, Any]:
-    """One of the valid studies."""
+    """One of the valid studies, to be changed at will."""
+    return copy.deepcopy(_loaded(name))
+
+
+@functools.cache
+def _loaded(name: str) -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load((HERE / "studies" / f"{name}.yaml").read_text())
     return loaded
 
 
+@functools.cache
 def cases() -> list[Case]:
     """Every case of ``bad_studies/*.yaml``."""
     return [
@@ -43,15 +51,15 @@ def _case(entry: dict[str, Any], name: str) -> Case:
     assert not unknown and entry["refused_by"] in LAYERS, f"{name}: {unknown or entry['refused_by']}"
     raw = study(entry.get("study", "classification"))
     for path in entry.get("remove", []):
-        parent, last = _parent(raw, path)
+        parent, last = container(raw, path)
         del parent[last]
     for path, value in entry.get("set", {}).items():
-        parent, last = _parent(raw, path)
+        parent, last = container(raw, path)
         parent[last] = value
     return Case(name, raw, entry["refused_by"], entry["says"])
 
 
-def _parent(raw: Any, path: str) -> tuple[Any, str | int]:
+def container(raw: Any, path: str) -> tuple[Any, str | int]:
     """The container of ``path`` (``spec.parameters[0].float``), made where it is missing, and the last step into it."""
     steps: list[str | int] = [int(i) if i else name for name, i in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path)]
     for step in steps[:-1]:

@@ -1,4 +1,4 @@
-"""What an API server does with an object and its structural schema, before any rule: prune nulls, fill defaults, validate.
+"""What an API server does with an object and its structural schema, before any rule: nulls, defaults, validation.
 
 Follows k8s.io/apiextensions-apiserver: pkg/apiserver/schema/defaulting (algorithm.go, prune.go) for nulls and defaults,
 and the strict field validation of `kubectl apply` for unknown fields. The validation itself is jsonschema's, on a

@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 import pytest
-from api import corpus, structural
 
+from api import corpus, structural
 from hpo_operator.api.crd import study_crd
 from hpo_operator.api.errors import InvalidObject
 from hpo_operator.api.parse import parse_study

@@ -1,4 +1,4 @@
-"""Who refuses a mistake on a cluster: the structural schema, a CEL rule, or only the operator; and CEL's Python twins."""
+"""Who refuses a mistake on a cluster: the schema, a CEL rule, or only the operator; and the Python twins of CEL."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from api import cel, corpus, structural
-from api.specs import studies
 from hypothesis import HealthCheck, example, given, settings
 from pydantic import ValidationError
 
+from api import cel, corpus, structural
+from api.specs import studies
 from hpo_operator.api.crd import MAX_STUDY_NAME, study_crd, trial_crd
 from hpo_operator.api.model import ApiModel
 from hpo_operator.api.study import StudySpec
@@ -75,7 +75,7 @@ def assert_twins_agree(raw_spec: dict[str, Any]) -> None:
 def test_cel_and_python_agree_on_every_case() -> None:
     judged = 0
     for case in CASES:
-        spec = case.study.get("spec")
+        spec: Any = case.study.get("spec")
         try:
             StudySpec.model_validate(spec)
         except ValidationError:
@@ -86,7 +86,7 @@ def test_cel_and_python_agree_on_every_case() -> None:
     assert judged > 75
 
 
-@settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(studies())
 @example(corpus.study("rich_task")["spec"])
 def test_cel_and_python_agree_on_any_spec(spec: dict[str, Any]) -> None:

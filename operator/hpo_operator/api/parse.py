@@ -6,6 +6,7 @@ beside the types (the Python twins of the CEL rules), and the engine, which know
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -79,8 +80,7 @@ def parse_trial(raw: Raw) -> HpoTrial:
     Raises:
         InvalidObject: a trial that was written or edited by hand into something unreadable.
     """
-    require_plain(raw)
-    errors: list[SpecError] = []
+    errors = list(_metadata_errors(raw.get("metadata")))
     spec = parse_model(TrialSpec, raw.get("spec"), "spec", errors)
     status = parse_model(TrialStatus, raw.get("status") or {}, "status", errors)
     if spec is not None:
@@ -102,29 +102,36 @@ def _envelope_errors(raw: Raw) -> Iterator[SpecError]:
             yield SpecError(clip(key), "unknown field; expected apiVersion, kind, metadata, spec")
     if "spec" not in raw:
         yield SpecError("spec", "required, but missing")
-    meta = raw.get("metadata")
+    yield from _metadata_errors(raw.get("metadata"))
+    if isinstance(meta := raw.get("metadata"), Mapping):
+        yield from _name_errors(meta.get("name"))
+
+
+def _metadata_errors(meta: object) -> Iterator[SpecError]:
+    """What of the metadata is read here; an API server has judged it already, a file has not been judged."""
     if not isinstance(meta, Mapping):
         yield SpecError("metadata", f"expected an object with a name, found {show(meta)}")
         return
+    if not isinstance(meta.get("name"), str) or not meta["name"]:
+        yield SpecError("metadata.name", f"expected a name, found {show(meta.get('name'))}")
     for key, kind, expected in (
         ("namespace", str, "text"),
         ("uid", str, "text"),
         ("generation", int, "a whole number"),
     ):
-        if key in meta and not isinstance(meta[key], kind):
+        if key in meta and (not isinstance(meta[key], kind) or isinstance(meta[key], bool)):
             yield SpecError(f"metadata.{key}", f"expected {expected}, found {show(meta[key])}")
-    yield from _name_errors(meta.get("name"))
 
 
 def _name_errors(name: object) -> Iterator[SpecError]:
-    if not isinstance(name, str) or not name:
-        yield SpecError("metadata.name", f"expected a name, found {show(name)}")
-    elif len(name) > MAX_STUDY_NAME:
+    if not isinstance(name, str):
+        return
+    if len(name) > MAX_STUDY_NAME:
         yield SpecError(
             "metadata.name",
             f"expected at most {MAX_STUDY_NAME} characters, so that the names of its Pods fit, found {len(name)}",
         )
-    elif not all(c in "abcdefghijklmnopqrstuvwxyz0123456789-" for c in name) or name[0] == "-" or name[-1] == "-":
+    elif name and not re.fullmatch("[a-z0-9]([-a-z0-9]*[a-z0-9])?", name):
         yield SpecError("metadata.name", f"expected lower-case letters, digits and inner dashes, found {show(name)}")
 
 
