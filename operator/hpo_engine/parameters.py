@@ -59,7 +59,8 @@ class FloatParameter:
 
     def value(self, cell: int) -> float:
         assert self.step is not None  # only lattices have cells
-        return min(max(float(f"{self.low + cell * self.step:.12g}"), self.low), self.high)
+        decimals = 9 - math.floor(math.log10(self.step))  # so that 0.1 + 2 * 0.1 is 0.3
+        return min(max(round(self.low + cell * self.step, decimals), self.low), self.high)
 
     def encode(self, value: Value) -> float:
         x = min(max(float(value), self.low), self.high)

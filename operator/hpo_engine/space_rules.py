@@ -24,6 +24,9 @@ from hpo_engine.trial import Value
 
 T = TypeVar("T")
 
+VALUES_IN_RANGE = 2**20
+"""A continuous range must hold at least this many doubles."""
+
 
 def check_parameters(parameters: Sequence[Parameter]) -> None:
     """Raises StudyError for the first thing that is wrong."""
@@ -71,7 +74,8 @@ def check_value(parameter: Parameter, value: Value, path: str) -> None:
         raise StudyError(path, f"expected {kind} from {_show(low)} to {_show(high)}, found {value!r}")
     if step is not None:
         offset = (float(value) - low) / step
-        if abs(offset - round(offset)) > 1e-6:
+        resolution = math.ulp(max(abs(low), abs(high))) / step
+        if abs(offset - round(offset)) > 1e-6 + 2 * resolution:
             raise StudyError(path, f"expected {_show(low)} plus a multiple of {_show(step)}, found {value!r}")
 
 
@@ -82,12 +86,17 @@ def _check_float(p: FloatParameter, path: str) -> None:
     _check_range(p, path)
     if not math.isfinite(p.high - p.low):
         raise StudyError(path, f"expected max - min to be a finite number, found {_show(p.low)} and {_show(p.high)}")
+    finest = math.ulp(max(abs(p.low), abs(p.high)))
+    if p.high - p.low < VALUES_IN_RANGE * finest:
+        raise StudyError(path, f"expected min and max further apart, found {p.low!r} and {p.high!r}")
     if p.step is None:
         return
     if p.log:
         raise StudyError(f"{path}.step", f"expected no step with scale Log, found {_show(p.step)}")
     _check_step(p.step, p.high - p.low, path)
     _check_cells(p.cells or 0, path)
+    if p.step < 16 * finest:
+        raise StudyError(f"{path}.step", f"expected a step that numbers near {_show(p.high)} can tell, found {p.step!r}")
 
 
 def _check_int(p: IntParameter, path: str) -> None:
