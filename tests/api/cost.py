@@ -1,4 +1,4 @@
-"""A worst-case estimate of what a CEL rule costs, after the API server's own, which refuses a CRD that may cost too much.
+"""What a CEL rule may cost at worst, estimated as by the API server, which refuses a CRD that may cost too much.
 
 The model is that of k8s.io/apiserver (cel/library/cost.go) and cel-go (checker/cost.go), reduced to what the rules here
 use: a comprehension costs its longest list times its body, a text or object costs a tenth of its length wherever it is
