@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Settings:
-    """The operator's settings; each field is the environment variable of the same name with the prefix HPO_OPERATOR_."""
+    """The operator's settings; each field is an environment variable: HPO_OPERATOR_ and its name in capitals."""
 
     trainer_image: str = "hpo-trainer:latest"
     """Image of the built-in tasks."""

@@ -1,4 +1,4 @@
-"""``python -m stand.demo STUDY``: a study on a real API server, from an empty machine to its result, shown with kubectl.
+"""``python -m stand.demo STUDY``: a study on a real API server, from nothing to its result, shown with kubectl.
 
 Starts a control plane with a process node, installs the operator under its own service account, applies the study,
 shows its progress, and takes everything down. Volumes of the study are the folders of ``hpo run``: .hpo/volumes.
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -35,9 +36,8 @@ def show(plane: ControlPlane, *arguments: str) -> str:
     return answer
 
 
-async def make_claims(plane: ControlPlane, study: Path, volumes: Path) -> None:
-    """The claims that the study names, as folders; checkpoints start empty."""
-    trainer = yaml.safe_load(study.read_text())["spec"]["trainer"]
+async def make_claims(plane: ControlPlane, trainer: dict[str, Any], volumes: Path) -> None:
+    """The claims that the study's trainer names, as folders; checkpoints start empty."""
     async with await connect(plane.kubeconfig) as kube:
         if "data" in trainer:
             name = trainer["data"]["claimName"]
@@ -52,9 +52,10 @@ async def make_claims(plane: ControlPlane, study: Path, volumes: Path) -> None:
 def run(study: Path, plane: ControlPlane, kubectl: Path, volumes: Path, limit_seconds: float) -> int:
     start_process_node(plane)
     install(plane)
-    asyncio.run(make_claims(plane, study, volumes))
+    manifest = yaml.safe_load(study.read_text())
+    asyncio.run(make_claims(plane, manifest["spec"]["trainer"], volumes))
     OperatorProcess(plane).start()
-    name = yaml.safe_load(study.read_text())["metadata"]["name"]
+    name = manifest["metadata"]["name"]
     print(f"export KUBECONFIG={plane.kubeconfig}")
     show(plane, "apply", "-f", str(study))
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""The optimisation history as a picture: every trial, and the running median and best (as Fig. 4 of Bertrand et al., ISBI 2017)."""
+"""The optimisation history as a picture: every trial, running median and best (Bertrand et al., ISBI 2017, Fig. 4)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def save_history(study: Raw, trials: Sequence[Raw], path: Path) -> bool:
     ):
         points = [(i, m["value"]) for i, m in last if (m["resource"] == full) is chosen]
         if points:
-            axes.scatter(*zip(*points, strict=True), s=28, color=colour, label=label, zorder=3)
+            axes.scatter([i for i, _ in points], [v for _, v in points], s=28, color=colour, label=label, zorder=3)
     top = [(i, m["value"]) for i, m in last if m["resource"] == full]
     pick = max if study["spec"]["objective"]["direction"] == "Maximize" else min
     numbers = [i for i, _ in top]

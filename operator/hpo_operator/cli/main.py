@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -127,7 +126,7 @@ def _problems(path: Path) -> list[str]:
         documents = read_study_files(path)
     except StudyFileError as error:
         return [str(error).removeprefix(f"{path}: ")]
-    problems = []
+    problems: list[str] = []
     for document in documents:
         try:
             parse_study(document)
@@ -168,4 +167,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

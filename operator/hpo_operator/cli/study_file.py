@@ -14,12 +14,12 @@ class StudyFileError(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as Kubernetes' tools understand it: 1e-5 is a number (PyYAML wants 1.0e-5), and a key may stand only once."""
+    """YAML as Kubernetes' tools read it: 1e-5 is a number (PyYAML wants 1.0e-5), and a key may stand only once."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} stands twice", key_node.start_mark

@@ -1,4 +1,4 @@
-"""``python -m hpo_operator.manifests [--check]``: write the generated files, or say which differ from what they should be."""
+"""``python -m hpo_operator.manifests [--check]``: write the generated files, or say which are out of date."""
 
 from __future__ import annotations
 

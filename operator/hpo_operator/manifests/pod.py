@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-
 from hpo_operator.api import engine_study
 from hpo_operator.api.pod_template import trainer_index
 from hpo_operator.api.study import Study, Volume

@@ -77,7 +77,8 @@ def _refuse(snapshot: Snapshot, reason: str, errors: Sequence[SpecError], now: d
 
 def _read_trials(study: Study, snapshot: Snapshot) -> tuple[list[HpoTrial], list[SpecError]]:
     """The trials in the order of their numbers, and what is wrong with those that cannot be read."""
-    trials, errors = [], []
+    trials: list[HpoTrial] = []
+    errors: list[SpecError] = []
     for raw in snapshot.trials:
         name = raw["metadata"]["name"]
         try:

@@ -9,7 +9,7 @@ from hpo_engine.trial import TrialState
 from hpo_operator.api.study import StudySpec
 from hpo_operator.api.trial import HpoTrial, TrialStatus
 from hpo_operator.reconcile import clock
-from hpo_operator.reconcile.conditions import condition
+from hpo_operator.reconcile.conditions import Status, condition
 from hpo_operator.reconcile.trial_state import TrialView
 
 Phase = Literal["Pending", "Running", "Waiting", "Succeeded", "Failed", "Stopped"]
@@ -22,12 +22,8 @@ def trial_status(view: TrialView, spec: StudySpec, study_ended: bool, now: datet
     old = view.trial.status
     ended = phase in ENDED
     at = clock.to_text(now)
-    finished = ("True" if ended else "False", reason, message)
-    success: tuple[Literal["True", "False", "Unknown"], str, str] = (
-        "True" if phase == "Succeeded" else "False" if ended else "Unknown",
-        reason,
-        message,
-    )
+    finished: Status = "True" if ended else "False"
+    success: Status = "True" if phase == "Succeeded" else "False" if ended else "Unknown"
     generation = view.trial.generation
     return old.model_copy(
         update={
@@ -37,8 +33,8 @@ def trial_status(view: TrialView, spec: StudySpec, study_ended: bool, now: datet
             "message": message[:2048],
             "completion_time": (old.completion_time or at) if ended else None,
             "conditions": [
-                condition(old.conditions, "Finished", finished[0], finished[1], finished[2], generation, at),
-                condition(old.conditions, "Succeeded", *success, generation, at),
+                condition(old.conditions, "Finished", finished, reason, message, generation, at),
+                condition(old.conditions, "Succeeded", success, reason, message, generation, at),
             ],
         }
     )
