@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,8 +67,8 @@ def rules(schema: Schema) -> list[str]:
 
 def judged(schema: Schema, value: Any, path: str = "") -> Iterator[tuple[str, str, bool]]:
     """Path, rule and verdict, for ``value`` and everything inside it."""
-    if "x-kubernetes-validations" in schema:
-        yield from ((path, rule, verdict) for rule, verdict in _verdicts(schema, value))
+    for rule in rules(schema):
+        yield path, rule, _verdict(schema, rule, value)
     if isinstance(value, dict):
         for name, item in value.items():
             child = schema.get("properties", {}).get(name) or schema.get("additionalProperties")
@@ -78,13 +79,20 @@ def judged(schema: Schema, value: Any, path: str = "") -> Iterator[tuple[str, st
             yield from judged(schema["items"], item, f"{path}[{i}]")
 
 
-_SEEN: dict[tuple[int, str], tuple[Schema, list[tuple[str, bool]]]] = {}
+_SEEN: dict[tuple[int, str, str], tuple[Schema, bool]] = {}
 
 
-def _verdicts(schema: Schema, value: Any) -> list[tuple[str, bool]]:
-    """Each rule of this node with its verdict; remembered: most objects of a corpus are alike, and CEL is slow here."""
-    key = id(schema), json.dumps(value, sort_keys=True)
-    if key not in _SEEN:  # the schema is kept beside its verdicts, so that its id stays its own
-        self = typed(schema, value)
-        _SEEN[key] = schema, [(rule, holds(rule, self)) for rule in rules(schema)]
+def _verdict(schema: Schema, rule: str, value: dict[str, Any]) -> bool:
+    """Whether ``rule`` holds, judged once for all objects that are alike in the fields it names: CEL is slow here."""
+    named = {name: value[name] for name in _fields(rule) if name in value}
+    key = id(schema), rule, json.dumps(named)
+    if key not in _SEEN:  # the schema is kept beside the verdict, so that its id stays its own
+        _SEEN[key] = schema, holds(rule, typed(schema, named))
     return _SEEN[key][1]
+
+
+@functools.cache
+def _fields(rule: str) -> list[str]:
+    """Names of the fields of ``self`` that ``rule`` reads."""
+    escaped = re.findall(r"\bself\.(\w+)", rule)
+    return sorted({name.strip("_") if name.strip("_") in RESERVED else name for name in escaped})

@@ -76,7 +76,7 @@ def studies() -> st.SearchStrategy[dict[str, Any]]:
     return record(
         {
             "objective": st.just({"metric": "dice", "direction": "Maximize"}),
-            "parameters": st.lists(parameters(), min_size=1, max_size=4, unique_by=lambda p: p["name"]),
+            "parameters": st.lists(parameters(), min_size=1, max_size=3, unique_by=lambda p: p["name"]),
             "budget": BUDGET,
             "trainer": TRAINER,
         },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ from api import cel, corpus, structural
 from api.specs import studies
 from hpo_operator.api.crd import MAX_STUDY_NAME, study_crd, trial_crd
 from hpo_operator.api.model import ApiModel
+from hpo_operator.api.parse import parse_study
 from hpo_operator.api.study import StudySpec
 from hpo_operator.api.trial import TrialSpec
+from hpo_operator.cli.study_file import read_study_files
 
 CASES = corpus.cases()
 ROOT = study_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
@@ -50,11 +53,34 @@ def test_each_case_is_refused_by_its_layer(case: corpus.Case) -> None:
     assert refused_by(case.study) == case.refused_by
 
 
-@pytest.mark.parametrize("name", ["classification", "pod", "rich_task", "rich_pod"])
-def test_the_api_server_accepts_valid_studies(name: str) -> None:
-    stored = structural.stored(ROOT, corpus.study(name))
+GOOD = corpus.good_studies() | {name: corpus.study(name) for name in ("classification", "pod", "rich_task", "rich_pod")}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_every_layer_accepts_what_is_barely_allowed(name: str) -> None:
+    stored = structural.stored(ROOT, GOOD[name])
     assert structural.violations(ROOT, stored) == []
     assert [verdict for verdict in cel.judged(ROOT, stored) if not verdict[2]] == []
+    assert_twins_agree(GOOD[name]["spec"])
+    assert parse_study(GOOD[name]).spec == parse_study(stored).spec
+
+
+EXAMPLES = {
+    f"{file.name}: {document['metadata']['name']}": document
+    for file in sorted((Path(__file__).parents[2] / "crds" / "examples").rglob("*.yaml"))
+    for document in read_study_files(file)
+    if document.get("kind") == "HPOStudy"
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_layer_accepts_the_examples(name: str) -> None:
+    assert refused_by(EXAMPLES[name]) == "operator"
+    assert parse_study(EXAMPLES[name]).spec.parameters
+
+
+def test_there_are_examples() -> None:
+    assert EXAMPLES
 
 
 def twins(model: ApiModel, path: str) -> Iterator[Verdict]:
