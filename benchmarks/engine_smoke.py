@@ -1,6 +1,6 @@
 """Medians of the best loss after 40 trials, for every sampler on three objectives, and the time of one suggestion.
 
-    PYTHONPATH=operator:tests python benchmarks/engine_smoke.py [seeds]
+PYTHONPATH=operator:tests python benchmarks/engine_smoke.py [seeds]
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def main(seeds: int) -> None:
     for name, (space, loss) in OBJECTIVES.items():
         for sampler in get_args(SamplerName):
             for parallelism in (1, 4) if sampler == "GP" else (1,):
-                low, middle, high = np.quantile(best_losses(space, loss, sampler, seeds, parallelism), (0.25, 0.5, 0.75))
+                low, middle, high = np.quantile(
+                    best_losses(space, loss, sampler, seeds, parallelism), (0.25, 0.5, 0.75)
+                )
                 print(f"{name:20} {sampler:7} x{parallelism}  {middle:9.4f} ({low:.4f} to {high:.4f})", flush=True)
     for n, d in ((30, 8), (100, 8), (300, 8), (1000, 8)):
         print(f"one suggestion at n = {n}, d = {d}: {suggestion_seconds(n, d):.3f} s")

@@ -96,7 +96,9 @@ def _check_float(p: FloatParameter, path: str) -> None:
     _check_step(p.step, p.high - p.low, path)
     _check_cells(p.cells or 0, path)
     if p.step < 16 * finest:
-        raise StudyError(f"{path}.step", f"expected a step that numbers near {_show(p.high)} can tell, found {p.step!r}")
+        raise StudyError(
+            f"{path}.step", f"expected a step that numbers near {_show(p.high)} can tell, found {p.step!r}"
+        )
 
 
 def _check_int(p: IntParameter, path: str) -> None:

@@ -185,6 +185,4 @@ class Cluster:
 
     def best(self) -> float:
         """The lowest loss that any trial reported."""
-        return min(
-            self.study.objective.loss(m.value) for trial in self.trials.values() for m in trial.measurements
-        )
+        return min(self.study.objective.loss(m.value) for trial in self.trials.values() for m in trial.measurements)

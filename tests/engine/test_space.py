@@ -195,8 +195,16 @@ REFUSALS: list[tuple[tuple[Parameter, ...], str, str]] = [
     ((A, FloatParameter("y", 0, 1, condition=Condition("a", low=1))), "parameters[1].when", "'a' is categorical"),
     ((A, FloatParameter("y", 0, 1, condition=Condition("a"))), "parameters[1].when", "found nothing"),
     ((X, FloatParameter("y", 0, 1, condition=Condition("x", ("0",)))), "parameters[1].when", "'x' is numeric"),
-    ((X, FloatParameter("y", 0, 1, condition=Condition("x", low=2))), "parameters[1].when", "can reach, found 2 to inf"),
-    ((X, FloatParameter("y", 0, 1, condition=Condition("x", low=0.6, high=0.4))), "parameters[1].when.min", "min <= max"),
+    (
+        (X, FloatParameter("y", 0, 1, condition=Condition("x", low=2))),
+        "parameters[1].when",
+        "can reach, found 2 to inf",
+    ),
+    (
+        (X, FloatParameter("y", 0, 1, condition=Condition("x", low=0.6, high=0.4))),
+        "parameters[1].when.min",
+        "min <= max",
+    ),
     ((X, FloatParameter("y", 0, 1, condition=Condition("x", low=math.nan))), "parameters[1].when.min", "found NaN"),
     (
         (OrdinalParameter("o", (3, 5, 7)), FloatParameter("y", 0, 1, condition=Condition("o", low=5.5, high=6))),
@@ -251,7 +259,9 @@ GOOD = {"learningRate": 1e-3, "optimizer": "Adam", "channels": 16, "kernelSize":
         (lambda p: {}, "parameters.learningRate"),
     ],
 )
-def test_strangers_to_the_space_are_refused(change: Callable[[dict[str, object]], dict[str, object]], field: str) -> None:
+def test_strangers_to_the_space_are_refused(
+    change: Callable[[dict[str, object]], dict[str, object]], field: str
+) -> None:
     MIXED.check(GOOD)
     with pytest.raises(StudyError) as caught:
         MIXED.check(change(dict(GOOD)))  # type: ignore[arg-type]

@@ -31,9 +31,13 @@ class Priors:
 
 
 def default_priors(dimension: int) -> Priors:
-    """ℓ: log-normal(√2 + ½ log d, √3); σ_f²: around 1; σ_n²: log-normal(-4, 1), no less than 1e-6; m: normal(0, 1)."""
-    lengthscale = (sqrt(2) + 0.5 * log(dimension) - 3.0, sqrt(3), log(1e-2), log(1e2))
+    """ℓ: log-normal(√2 + ½ log d, √3), at least 0.05; σ_f²: around 1; σ_n²: around 0.0025, widely; m: normal(0, 1).
+
+    σ_n² may be anything from none to all of the variance: trainings on small data sets are noisy, and a narrow prior
+    around little noise would have the length scales explain noise instead.
+    """
+    lengthscale = (sqrt(2) + 0.5 * log(dimension) - 3.0, sqrt(3), log(5e-2), log(1e2))
     rows = [lengthscale] * dimension
-    rows += [(0.0, 1.0, -4.0, 4.0), (-5.0, 1.0, log(1e-6), 0.0), (0.0, 1.0, -3.0, 3.0)]
+    rows += [(0.0, 1.0, -4.0, 4.0), (-6.0, 2.0, log(1e-6), 0.5), (0.0, 1.0, -3.0, 3.0)]
     mean, sd, low, high = np.asarray(rows, dtype=np.float64).T
     return Priors(mean, sd, low, high)
