@@ -1,0 +1,59 @@
+"""A trial in a tenth of a second: ``toy_trainer.py MODE X``, by the contract of docs/trainer-contract.md.
+
+Modes: report (a final message), metrics (only /metrics, no message), nan, silent, crash, oom,
+slow and slower (report after 1 and 5 seconds), wait (for ever the first
+time, report the second).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from hpo_trainer.report import checkpoint_dir, parameters, report, report_failure, resource
+
+
+def loss() -> float:
+    p = parameters({"x": 0.5, "kind": "a"})
+    amount = resource() or 1
+    return (float(p["x"]) - 0.7) ** 2 + (0.1 if p["kind"] == "b" else 0.0) + 1.0 / amount
+
+
+def main(mode: str, x: str) -> int:
+    assert abs(float(x) - float(parameters({"x": 0.0})["x"])) < 1e-12, "$(HPO_PARAM_x) and HPO_PARAMETERS differ"
+    if mode == "metrics":
+        report({"loss": loss()}, resource=resource())
+        time.sleep(1.5)  # long enough to be read, as a real trial is
+        forget_final_message()
+    elif mode == "wait" and is_first_run():
+        signal.pause()
+    elif mode == "nan":
+        report({"loss": float("nan")})
+    elif mode == "crash":
+        raise RuntimeError("the trainer has a bug")
+    elif mode == "oom":
+        return report_failure("OutOfMemory", "CUDA out of memory at batch size 64")
+    elif mode != "silent":
+        time.sleep({"slow": 1.0, "slower": 5.0}.get(mode, 0.0))
+        report({"loss": loss()}, resource=resource())
+    return 0
+
+
+def is_first_run() -> bool:
+    """Whether no earlier attempt has left its mark among the checkpoints."""
+    mark = checkpoint_dir() / "started"
+    first = not mark.exists()
+    mark.touch()
+    return first
+
+
+def forget_final_message() -> None:
+    """As a container that knows nothing of the final message."""
+    Path(os.environ["HPO_TERMINATION_LOG"]).write_text("")
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:3]))
