@@ -20,14 +20,18 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@
 
-.hpo/volumes/brain-mri/brain.npz: $(VENV)/.installed
-	$(BIN)/python -m hpo_trainer.demo_data $(@D)
+# The demo's data volume: a real MRI, and the script of the second example.
+DATA := .hpo/volumes/brain-mri
+$(DATA)/brain.npz: $(VENV)/.installed
+	$(BIN)/python -m hpo_trainer.demo_data $(DATA)
+$(DATA)/train.py: crds/examples/02-bring-your-own/train.py
+	mkdir -p $(DATA) && cp $< $@
 
-demo: $(VENV)/.installed .hpo/volumes/brain-mri/brain.npz ## the main job, here: tune a U-Net on a real brain MRI
+demo: $(VENV)/.installed $(DATA)/brain.npz $(DATA)/train.py ## the main job, here: tune a U-Net on a real brain MRI
 	$(BIN)/hpo run $(STUDY) --fresh
 
-demo-cluster: $(VENV)/.installed .hpo/volumes/brain-mri/brain.npz ## the same study on a real Kubernetes API server
-	$(BIN)/python -m stand.demo $(STUDY)
+demo-cluster: $(VENV)/.installed $(DATA)/brain.npz $(DATA)/train.py ## the same study on a real Kubernetes API server
+	PYTHONPATH=tests $(BIN)/python -m stand.demo $(STUDY)
 
 test: $(VENV)/.installed ## all tests but the long ones
 	$(BIN)/pytest -m "not long"
@@ -51,10 +55,10 @@ manifests: $(VENV)/.installed ## generate the CRDs and the Role from the typed o
 	$(BIN)/python -m hpo_operator.manifests
 
 cluster-up: $(VENV)/.installed ## a real control plane and one process node, in $(CLUSTER)
-	$(BIN)/python -m stand up --dir $(CLUSTER)
+	PYTHONPATH=tests $(BIN)/python -m stand up --dir $(CLUSTER)
 
 cluster-down: ## stop what cluster-up started
-	$(BIN)/python -m stand down --dir $(CLUSTER)
+	PYTHONPATH=tests $(BIN)/python -m stand down --dir $(CLUSTER)
 
 clean: ## remove what the other targets made, but the cached control plane
 	rm -rf $(VENV) .hpo $(CLUSTER) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from stand.control_plane import ControlPlane
 from stand.daemons import Daemon
 from stand.operator_process import OperatorProcess, install

@@ -6,6 +6,7 @@ import random
 import time
 
 import pytest
+
 from stand.operator_process import OperatorProcess
 from stand.studies import Raw, Studies, results, toy_study
 
@@ -22,7 +23,9 @@ def kill_during(studies: Studies, operator: OperatorProcess, study: Raw, rng: ra
     for _ in range(KILLS):
         time.sleep(rng.uniform(0.2, 3.5))  # when to strike; nothing is judged by it
         operator.daemon.kill()
-        assert "completionTime" not in studies.get("hpostudies", name).get("status", {}), "it ended before the last kill"
+        assert "completionTime" not in studies.get("hpostudies", name).get("status", {}), (
+            "it ended before the last kill"
+        )
         operator.start()
     return studies.wait(name, seconds=300)
 
@@ -44,5 +47,7 @@ def test_killed_at_parallelism_1_the_result_is_the_same(studies: Studies, operat
 
 
 def test_killed_at_parallelism_4_nothing_is_lost_or_doubled(studies: Studies, operator: OperatorProcess) -> None:
-    killed = kill_during(studies, operator, toy_study("killed4", TRIALS, parallelism=4, mode="slower"), random.Random(2))
+    killed = kill_during(
+        studies, operator, toy_study("killed4", TRIALS, parallelism=4, mode="slower"), random.Random(2)
+    )
     assert_nothing_lost_or_doubled(studies, killed)

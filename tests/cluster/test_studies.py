@@ -7,9 +7,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+
 from stand.control_plane import ControlPlaneError
 from stand.operator_process import OperatorProcess
-from stand.studies import Studies, results, toy_study
+from stand.studies import Studies, toy_study
 
 pytestmark = pytest.mark.cluster
 
@@ -77,7 +78,9 @@ def test_a_container_that_only_has_metrics(studies: Studies) -> None:
     [("nan", "InvalidMeasurement"), ("silent", "MetricMissing"), ("crash", "Error"), ("oom", "OutOfMemory")],
 )
 def test_failed_trials_have_reasons_and_the_study_ends(studies: Studies, mode: str, reason: str) -> None:
-    studies.apply(toy_study(mode, trials=4, parallelism=2, mode=mode, budget={"trials": 4, "parallelism": 2, "failedTrials": 1}))
+    studies.apply(
+        toy_study(mode, trials=4, parallelism=2, mode=mode, budget={"trials": 4, "parallelism": 2, "failedTrials": 1})
+    )
     study = studies.wait(mode)
     assert condition(study, "Succeeded")["status"] == "False"
     assert study["status"]["reason"] == "TooManyFailures"
