@@ -43,7 +43,7 @@ def read_study_files(path: Path) -> list[dict[str, Any]]:
         documents = [d for d in yaml.load_all(path.read_text(encoding="utf-8"), _Loader) if d is not None]
     except OSError as error:
         raise StudyFileError(f"{path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date or a number that is none
         raise StudyFileError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
     if not documents:
         raise StudyFileError(f"{path}: expected an HPOStudy, found an empty file")
