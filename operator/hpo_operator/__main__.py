@@ -51,9 +51,14 @@ def main() -> int:
 async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(sign, stop.set)
-    await run_operator(settings, stop)
+
+    def listen() -> None:
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(sign, stop.set)
+
+    listen()
+    # Again once it runs: kopf puts its own handlers in their place, and those stumble over a second signal.
+    await run_operator(settings, stop, on_ready=listen)
 
 
 if __name__ == "__main__":

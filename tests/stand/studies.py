@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,11 @@ def toy_study(name: str, trials: int, parallelism: int = 1, mode: str = "report"
             "parameters": [
                 {"name": "x", "float": {"min": -2.0, "max": 2.0}},
                 {"name": "kind", "categorical": {"choices": ["a", "b"]}},
-                {"name": "width", "int": {"min": 1, "max": 64, "scale": "Log"}, "when": {"parameter": "kind", "in": ["b"]}},
+                {
+                    "name": "width",
+                    "int": {"min": 1, "max": 64, "scale": "Log"},
+                    "when": {"parameter": "kind", "in": ["b"]},
+                },
             ],
             "algorithm": {"sampler": {"type": "GP", "initialTrials": 5}},
             "budget": {"trials": trials, "parallelism": parallelism},
@@ -71,7 +74,9 @@ class Studies:
         """Objects of a kind, of one study; trials in the order of their numbers."""
         selector = ("-l", f"hpo.study/study={study}") if study else ()
         items: list[Raw] = json.loads(self.kubectl("get", kind, *selector, "-o", "json"))["items"]
-        return sorted(items, key=lambda o: (o["spec"].get("index", 0), o["metadata"]["name"]) if "spec" in o else (0, ""))
+        return sorted(
+            items, key=lambda o: (o["spec"].get("index", 0), o["metadata"]["name"]) if "spec" in o else (0, "")
+        )
 
     def until_pods(self, study: str, number: int, phase: str = "Running") -> None:
         """Wait until so many Pods of the study are in this phase."""
@@ -99,5 +104,3 @@ class Studies:
 def results(trials: list[Raw]) -> list[tuple[dict[str, str], float]]:
     """Parameters and objective of each trial: what must be the same in two runs of one study."""
     return [(t["spec"]["parameters"], t["status"]["measurements"][-1]["value"]) for t in trials]
-
-

@@ -27,6 +27,7 @@ class Settings:
     data_dir: Path
     checkpoint_dir: Path | None
     objective: str | None
+    trial: str | None
     metrics_address: tuple[str, int] | None
     threads: int | None
 
@@ -48,6 +49,7 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
         data_dir=Path(environment["HPO_DATA_DIR"]),
         checkpoint_dir=Path(environment["HPO_CHECKPOINT_DIR"]) if environment.get("HPO_CHECKPOINT_DIR") else None,
         objective=environment.get("HPO_OBJECTIVE"),
+        trial=environment.get("HPO_TRIAL"),
         metrics_address=_address(environment),
         threads=_integer(environment, "HPO_THREADS", 1, 4096) or _integer(environment, "OMP_NUM_THREADS", 1, 4096),
     )

@@ -109,7 +109,7 @@ class Reporter:
         host, port = self._environment.get("HPO_METRICS_HOST"), self._environment.get("HPO_METRICS_PORT")
         if self._page is None and host and port:
             try:
-                self._page = MetricsPage(host, int(port))
+                self._page = MetricsPage(host, int(port), self._environment.get("HPO_TRIAL"))
             except OSError as error:
                 self._serve = False  # the measurement does not depend on the page
                 print(f"hpo: no /metrics at {host}:{port}: {error}", file=sys.stderr, flush=True)
@@ -120,7 +120,8 @@ class Reporter:
 class MetricsPage:
     """``/metrics`` in the Prometheus text format, served by a daemon thread of the standard library alone."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, trial: str | None = None) -> None:
+        self._trial = trial
         self._lock = threading.Lock()
         self._metrics: dict[str, float] = {}
         self._resource: int | None = None
@@ -159,6 +160,8 @@ class MetricsPage:
             metrics, reached = dict(self._metrics), self._resource
         lines = ["# TYPE hpo_trial_metric gauge"]
         lines += [f'hpo_trial_metric{{name="{_escape(name)}"}} {_sample(value)}' for name, value in metrics.items()]
+        if self._trial is not None:
+            lines += ["# TYPE hpo_trial_info gauge", f'hpo_trial_info{{trial="{_escape(self._trial)}"}} 1']
         if reached is not None:
             lines += ["# TYPE hpo_trial_resource gauge", f"hpo_trial_resource {reached}"]
         lines += ["# TYPE hpo_trial_host_memory_peak_bytes gauge"]

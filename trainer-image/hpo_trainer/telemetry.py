@@ -16,10 +16,13 @@ from hpo_trainer.report import host_memory_peak_bytes
 class Telemetry:
     """The series of the built-in trainer, as docs/trainer-contract.md lists them."""
 
-    def __init__(self) -> None:
+    def __init__(self, trial: str | None = None) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
         self._metric = Gauge("hpo_trial_metric", "Latest value of a reported metric", ["name"], registry=self.registry)
         self._resource = self._gauge("hpo_trial_resource", "Completed epochs")
+        if trial is not None:
+            info = Gauge("hpo_trial_info", "Always 1; the trial is its label", ["trial"], registry=self.registry)
+            info.labels(trial).set(1)
         self._speed = self._gauge("hpo_trial_samples_per_second", "Training samples per second of the latest epoch")
         self._seconds = self._gauge("hpo_trial_epoch_seconds", "Training time of the latest epoch")
         peak = self._gauge("hpo_trial_host_memory_peak_bytes", "Peak resident memory of the process")

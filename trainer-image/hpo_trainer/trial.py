@@ -32,7 +32,7 @@ def run(settings: Settings, stop: Stop) -> Result:
 
     A rung that the checkpoint has already reached is not trained again: its measurement is in the history.
     """
-    telemetry = Telemetry()
+    telemetry = Telemetry(settings.trial)
     if settings.metrics_address is not None:
         telemetry.serve(*settings.metrics_address)
     device = prepare(settings.threads, settings.config.deterministic)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -31,8 +31,8 @@ LAG_CHECK_SECONDS = 1.0
 UNHEALTHY_LAG_SECONDS = 30.0
 
 
-async def run_operator(settings: Settings, stop: asyncio.Event) -> None:
-    """Serve until ``stop`` is set."""
+async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+    """Serve until ``stop`` is set. ``on_ready`` is called once the watches have begun."""
     metrics = OperatorMetrics()
     metrics.build.labels(version=_version()).set(1)
     ready = asyncio.Event()
@@ -50,6 +50,7 @@ async def run_operator(settings: Settings, stop: asyncio.Event) -> None:
 
         workers = StudyWorkers(make)
         lag = asyncio.create_task(_watch_lag(metrics), name="event-loop lag")
+        readiness = asyncio.create_task(_when_set(ready, on_ready), name="readiness")
         try:
             await kopf.operator(
                 registry=triggers.registry(workers.wake, lambda: load_configuration(settings.kubeconfig)),
@@ -61,6 +62,7 @@ async def run_operator(settings: Settings, stop: asyncio.Event) -> None:
             )
         finally:
             lag.cancel()
+            readiness.cancel()
             await workers.stop()
             executor.shutdown(wait=False, cancel_futures=True)
             log.info("stopped")
@@ -75,6 +77,11 @@ def _version() -> str:
         return version("hpo-operator")
     except PackageNotFoundError:
         return "unpackaged"
+
+
+async def _when_set(event: asyncio.Event, call: Callable[[], None]) -> None:
+    await event.wait()
+    call()
 
 
 async def _watch_lag(metrics: OperatorMetrics) -> None:
@@ -93,7 +100,7 @@ async def _http(port: int, metrics: OperatorMetrics, ready: asyncio.Event) -> As
         return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def healthy(_: web.Request) -> web.Response:
-        lag = metrics.loop_lag._value.get()
+        lag = metrics.registry.get_sample_value("hpo_event_loop_lag_seconds") or 0.0
         return web.Response(status=200 if lag < UNHEALTHY_LAG_SECONDS else 503, text=f"event-loop lag {lag:.3f} s\n")
 
     async def is_ready(_: web.Request) -> web.Response:

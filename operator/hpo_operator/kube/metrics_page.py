@@ -17,10 +17,13 @@ MAX_PAGE_BYTES = 1 << 20
 TIMEOUT_SECONDS = 1.0
 METRIC = "hpo_trial_metric"
 RESOURCE = "hpo_trial_resource"
+INFO = "hpo_trial_info"
 
 
-async def fetch_sample(session: aiohttp.ClientSession, address: str, port: int, objective: str) -> Sample | None:
-    """What stands on ``http://address:port/metrics`` now."""
+async def fetch_sample(
+    session: aiohttp.ClientSession, address: str, port: int, objective: str, trial: str | None = None
+) -> Sample | None:
+    """What stands on ``http://address:port/metrics`` now; see ``read_sample``."""
     host = f"[{address}]" if ":" in address else address
     try:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
@@ -30,15 +33,19 @@ async def fetch_sample(session: aiohttp.ClientSession, address: str, port: int, 
             body = await _at_most(response.content, MAX_PAGE_BYTES)
     except (TimeoutError, aiohttp.ClientError, OSError):
         return None
-    return None if body is None else read_sample(body.decode(errors="replace"), objective)
+    return None if body is None else read_sample(body.decode(errors="replace"), objective, trial)
 
 
-def read_sample(page: str, objective: str) -> Sample | None:
-    """The objective on a Prometheus text page (docs/trainer-contract.md): ours by name, or the only series of that name."""
+def read_sample(page: str, objective: str, trial: str | None = None) -> Sample | None:
+    """The objective on a Prometheus text page: ours by name, or the only series of that name.
+
+    A page that says it is another trial's than ``trial`` is none: addresses are handed on quickly. The names stand in
+    docs/trainer-contract.md.
+    """
     ours: float | None = None
     named: list[float] = []
     resource = 0
-    wanted = (METRIC, RESOURCE, objective)
+    wanted = (METRIC, RESOURCE, INFO, objective)
     try:
         lines = "\n".join(line for line in page.splitlines() if line.startswith(wanted)) + "\n"
         for family in text_string_to_metric_families(lines):
@@ -47,6 +54,8 @@ def read_sample(page: str, objective: str) -> Sample | None:
                     ours = sample.value
                 elif sample.name == objective:
                     named.append(sample.value)
+                elif sample.name == INFO and trial is not None and sample.labels.get("trial", trial) != trial:
+                    return None
                 elif sample.name == RESOURCE and 0 <= sample.value < 2**53:
                     resource = int(sample.value)
     except (ValueError, KeyError, IndexError):

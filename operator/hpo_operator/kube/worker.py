@@ -19,6 +19,7 @@ import aiohttp
 from hpo_operator.kube.cluster import Cluster, StudyKey
 from hpo_operator.kube.errors import ClusterError, NotFoundError, RefusedError
 from hpo_operator.kube.metrics_page import fetch_sample
+from hpo_operator.manifests.names import TRIAL_LABEL
 from hpo_operator.manifests.pod import METRICS_PORT, PodSettings
 from hpo_operator.reconcile.actions import Action, CreatePod
 from hpo_operator.reconcile.decide import Decision, decide
@@ -158,11 +159,11 @@ class StudyWorker:
             return {}
         objective = self._snapshot.study["spec"]["objective"]["metric"]
         addresses = {
-            pod["metadata"]["name"]: pod["status"]["podIP"]
+            pod["metadata"]["name"]: (pod["status"]["podIP"], pod["metadata"]["labels"][TRIAL_LABEL])
             for pod in self._snapshot.pods
             if pod["metadata"]["name"] in self._training and pod["status"].get("podIP")
         }
-        fetches = [fetch_sample(self._session, ip, METRICS_PORT, objective) for ip in addresses.values()]
+        fetches = [fetch_sample(self._session, ip, METRICS_PORT, objective, trial) for ip, trial in addresses.values()]
         found = await asyncio.gather(*fetches)
         return {name: sample for name, sample in zip(addresses, found, strict=True) if sample is not None}
 

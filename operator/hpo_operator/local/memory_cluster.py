@@ -6,13 +6,17 @@ The operator's own worker drives it, so that a study here and a study there are 
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from ipaddress import IPv4Network
 from typing import Any
 
 from hpo_operator.kube.cluster import StudyKey, event_manifest
 from hpo_operator.local.pod_process import NodeSettings, PodProcess
 from hpo_operator.local.store import Object, ObjectStore
+from hpo_operator.manifests.pod import METRICS_PORT
 from hpo_operator.reconcile.actions import (
     Action,
     CreatePod,
@@ -27,6 +31,8 @@ from hpo_operator.reconcile.clock import to_text
 from hpo_operator.reconcile.snapshot import Snapshot
 
 Raw = Mapping[str, Any]
+ADDRESSES = IPv4Network("127.16.0.0/12")
+"""Where local Pods get their addresses."""
 
 
 class MemoryCluster:
@@ -90,9 +96,15 @@ class MemoryCluster:
             del self._running[name]
 
     def _address(self) -> str:
-        """An address of its own for every running Pod, so that all can serve /metrics on the same port."""
+        """A loopback address of its own for every running Pod, so that all can serve /metrics on the same port.
+
+        Other studies may run on this machine: the search begins at a place that depends on this process, and skips
+        addresses where something listens.
+        """
         taken = {process.pod_ip for process in self._running.values()}
-        return next(ip for n in range(1, 1 << 16) if (ip := f"127.2.{n >> 8}.{n & 255}") not in taken)
+        size = ADDRESSES.num_addresses
+        places = (ADDRESSES[(os.getpid() * 256 + n) % size] for n in range(size))
+        return str(next(ip for ip in places if str(ip) not in taken and _is_free(str(ip))))
 
     def _delete(self, name: str, now: datetime) -> None:
         pod = self.store.get("pods", name)
@@ -112,6 +124,15 @@ class MemoryCluster:
         for pod in self.store.all("pods"):
             if pod.get("status", {}).get("phase", "Pending") in ("Pending", "Running"):
                 self.store.remove("pods", pod["metadata"]["name"])
+
+
+def _is_free(address: str) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, METRICS_PORT))
+        except OSError:
+            return False
+        return True
 
 
 def _next_generation(value: Object) -> Object:
