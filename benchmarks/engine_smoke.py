@@ -10,9 +10,9 @@ import time
 from typing import get_args
 
 import numpy as np
-from engine.studies import BRANIN, HARTMANN6, MIXED, Cluster, Loss, branin, hartmann6, make_study, mixed
 from threadpoolctl import threadpool_limits
 
+from engine.studies import BRANIN, HARTMANN6, MIXED, Cluster, Loss, branin, hartmann6, make_study, mixed
 from hpo_engine.planner import plan
 from hpo_engine.space import FloatParameter, Space
 from hpo_engine.study import SamplerName

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import mpmath
+import mpmath  # type: ignore[import-untyped]
 import numpy as np
 import pytest
-from engine.studies import MIXED, TINY
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.studies import MIXED, TINY
 from hpo_engine.acquisition.log_ei import log_ei, log_ei_slopes, log_h
 from hpo_engine.acquisition.maximise import LogEI, maximise
 from hpo_engine.acquisition.pending import condemns, with_believed, with_failures

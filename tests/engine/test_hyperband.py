@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from engine.studies import BRANIN, TINY, Cluster, branin, learning_curve, make_study, tiny
 
+from engine.studies import BRANIN, TINY, Cluster, branin, learning_curve, make_study, tiny
 from hpo_engine.planner import plan
 from hpo_engine.study import Fidelity, Study
 from hpo_engine.trial import Trial, TrialState

@@ -6,8 +6,8 @@ import math
 from dataclasses import replace
 
 import pytest
-from engine.studies import BRANIN, MIXED, Cluster, branin, learning_curve, make_study
 
+from engine.studies import BRANIN, MIXED, Cluster, branin, learning_curve, make_study
 from hpo_engine.errors import StudyError
 from hpo_engine.incumbent import incumbent, loss_at
 from hpo_engine.planner import Plan, plan

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from engine.studies import BRANIN, HARTMANN6, MIXED, TINY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.studies import BRANIN, HARTMANN6, MIXED, TINY
 from hpo_engine.errors import StudyError
 from hpo_engine.space import (
     CategoricalParameter,
@@ -21,6 +21,7 @@ from hpo_engine.space import (
     Parameter,
     Space,
 )
+from hpo_engine.trial import Parameters
 
 UNIT = st.floats(0.0, 1.0)
 
@@ -239,7 +240,7 @@ def test_a_cycle_above_a_sound_child_is_named_at_its_member() -> None:
         Space((child, p, q))
 
 
-GOOD = {"learningRate": 1e-3, "optimizer": "Adam", "channels": 16, "kernelSize": 5, "layers": 1}
+GOOD: Parameters = {"learningRate": 1e-3, "optimizer": "Adam", "channels": 16, "kernelSize": 5, "layers": 1}
 
 
 @pytest.mark.parametrize(
@@ -259,10 +260,8 @@ GOOD = {"learningRate": 1e-3, "optimizer": "Adam", "channels": 16, "kernelSize":
         (lambda p: {}, "parameters.learningRate"),
     ],
 )
-def test_strangers_to_the_space_are_refused(
-    change: Callable[[dict[str, object]], dict[str, object]], field: str
-) -> None:
+def test_strangers_to_the_space_are_refused(change: Callable[[Parameters], Parameters], field: str) -> None:
     MIXED.check(GOOD)
     with pytest.raises(StudyError) as caught:
-        MIXED.check(change(dict(GOOD)))  # type: ignore[arg-type]
+        MIXED.check(change(dict(GOOD)))
     assert caught.value.field == field

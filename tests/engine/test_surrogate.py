@@ -6,13 +6,13 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from engine.studies import MIXED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import LinAlgError
 from scipy.optimize import approx_fprime
 
-from hpo_engine.parameters import FloatArray
+from engine.studies import MIXED
+from hpo_engine.parameters import FloatArray, IntArray
 from hpo_engine.study import Kernel as KernelName
 from hpo_engine.surrogate import fitting
 from hpo_engine.surrogate.cholesky import append, factor, truncate
@@ -35,7 +35,8 @@ def kernel(name: KernelName = "Matern52", seed: int = 0) -> Kernel:
 
 
 def outputs(X: FloatArray, seed: int = 0) -> FloatArray:
-    return np.sin(5 * np.nan_to_num(X)).sum(axis=1) + 0.1 * np.random.default_rng(seed).normal(size=len(X))
+    noise: FloatArray = np.random.default_rng(seed).normal(size=len(X))
+    return np.asarray(np.sin(5 * np.nan_to_num(X)).sum(axis=1) + 0.1 * noise)
 
 
 @pytest.mark.parametrize("name", KERNELS)
@@ -96,9 +97,9 @@ def test_posterior_slopes_are_finite_differences(name: KernelName) -> None:
     X = points(25)
     posterior, _ = Posterior.of(kernel(name), 0.0, 0.01, X, outputs(X))
     for z in points(6, seed=2):
-        smooth = np.flatnonzero(~np.isnan(z) & (np.array(metrics(MIXED)) != Metric.HAMMING))
+        smooth = np.flatnonzero(~np.isnan(z) & (np.array(metrics(MIXED)) != Metric.HAMMING)).astype(np.int64)
 
-        def at(u: FloatArray, z: FloatArray = z, smooth: FloatArray = smooth) -> FloatArray:
+        def at(u: FloatArray, z: FloatArray = z, smooth: IntArray = smooth) -> FloatArray:
             moved = z.copy()
             moved[smooth] = u
             return np.array(posterior.predict(moved[None, :]))[:, 0]

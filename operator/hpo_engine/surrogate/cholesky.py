@@ -24,7 +24,7 @@ def factor(K: FloatArray) -> tuple[FloatArray, float]:
     scale = float(np.mean(np.diag(K))) if len(K) else 1.0
     for relative in JITTERS:
         try:
-            L = np.linalg.cholesky(K + relative * scale * np.eye(len(K)))
+            L = np.linalg.cholesky(K + relative * scale * np.eye(len(K)) if relative else K)
         except LinAlgError:
             continue
         if np.all(np.isfinite(L)):

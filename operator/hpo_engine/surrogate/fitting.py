@@ -21,11 +21,13 @@ from hpo_engine.surrogate.kernels import Kernel, Metric, radial, squared_distanc
 from hpo_engine.surrogate.posterior import Posterior
 from hpo_engine.surrogate.priors import Priors, default_priors
 
-RESTARTS = 3
-"""Starts besides the prior's mode."""
-LARGEST_FIT = 256
+RESTARTS, FEW = 2, 100
+"""Starts besides the prior's mode; with more than FEW points a single one, as the likelihood has one hill left."""
+LARGEST_FIT = 200
 """Hyperparameters are learnt from at most this many points; predictions always use all."""
 MAX_ITERATIONS = 60
+TOLERANCE = 1e-6
+"""Relative, of the likelihood: where it changes by less, predictions do not change either."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ class NegativeLogPosterior:
         self._name, self._y, self._priors = name, y, priors
         self._s = np.stack([squared_distance(metric, X[:, j], X[:, j]) for j, metric in enumerate(metrics)])
 
+    @property
+    def points(self) -> int:
+        return len(self._y)
+
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """Raises LinAlgError where the covariance is not positive definite."""
         d, n = len(self._s), len(self._y)
@@ -51,7 +57,7 @@ class NegativeLogPosterior:
         value, slope = radial(self._name, np.tensordot(inverse_squares, self._s, axes=1))
         K = signal * value
         L, _ = factor(K + noise * np.eye(n))
-        inverse = cho_solve((L, True), np.eye(n))
+        inverse = cho_solve((L, True), np.eye(n), check_finite=False)
         residual = self._y - mean
         alpha = inverse @ residual
         M = inverse - np.outer(alpha, alpha)  # ∂/∂θ = ½ tr(M ∂K/∂θ)
@@ -98,13 +104,19 @@ def representative(y: FloatArray, limit: int) -> IntArray:
 
 def _search(objective: NegativeLogPosterior, priors: Priors, generator: np.random.Generator) -> FloatArray | None:
     """The best θ of all starts; None when none ended at a finite value."""
-    draws = priors.mean + priors.sd * generator.standard_normal((RESTARTS, len(priors.mean)))
+    restarts = RESTARTS if objective.points <= FEW else 1
+    draws = priors.mean + priors.sd * generator.standard_normal((restarts, len(priors.mean)))
     bounds = list(zip(priors.low, priors.high, strict=True))
     best_value, best_theta = np.inf, None
     for start in (priors.mean, *np.clip(draws, priors.low, priors.high)):
         try:
             result = minimize(
-                objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": MAX_ITERATIONS}
+                objective,
+                start,
+                jac=True,
+                method="L-BFGS-B",
+                bounds=bounds,
+                options={"maxiter": MAX_ITERATIONS, "ftol": TOLERANCE},
             )
         except LinAlgError:
             continue

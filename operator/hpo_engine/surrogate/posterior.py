@@ -43,14 +43,14 @@ class Posterior:
     def predict(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Means and standard deviations (q,) of the function at ``Z`` (q, d); eqs. 2.25 and 2.26."""
         cross = self.kernel(self.X, Z)
-        V = solve_triangular(self.L, cross, lower=True)
+        V = solve_triangular(self.L, cross, lower=True, check_finite=False)
         variance = self.kernel.signal - np.einsum("ij,ij->j", V, V)
         return self.mean + cross.T @ self.alpha, np.sqrt(np.maximum(variance, SMALLEST_VARIANCE))
 
     def predict_with_slopes(self, z: FloatArray, coordinates: IntArray) -> tuple[float, float, FloatArray, FloatArray]:
         """Mean and sd at one point ``z`` (d,), and the derivatives (c,) of both by some of its active coordinates."""
         cross, slopes = self.kernel.with_slopes(z, self.X, coordinates)
-        solved = cho_solve((self.L, True), cross)
+        solved = cho_solve((self.L, True), cross, check_finite=False)
         sd = max(self.kernel.signal - float(cross @ solved), SMALLEST_VARIANCE) ** 0.5
         return self.mean + float(cross @ self.alpha), sd, slopes @ self.alpha, -(slopes @ solved) / sd
 
