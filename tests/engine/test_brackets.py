@@ -1,4 +1,4 @@
-"""Bracket tables in integers, against Li et al. 2018 and by their defining properties."""
+"""Bracket tables in integers, against Algorithm 1 of Li et al. 2018 and by their defining properties."""
 
 from __future__ import annotations
 
