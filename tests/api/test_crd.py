@@ -165,7 +165,7 @@ def test_the_committed_files_are_the_generated_ones() -> None:
 @pytest.mark.parametrize("name", ["rich_task", "rich_pod"])
 def test_the_operator_reads_what_it_wrote_into_the_status(name: str) -> None:
     """A status of every field, at its type's own default, is valid by the schema that the API server checks."""
-    from hpo_operator.api.study import StudyStatus
+    from hpo_operator.api.study_status import StudyStatus
 
     status = StudyStatus.model_validate({}).dump()
     object_ = corpus.study(name) | {"status": status}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hpo_operator.api.schema import Schema, structural_schema
-from hpo_operator.api.study import GROUP, IMMUTABLE, VERSION, StudySpec, StudyStatus
+from hpo_operator.api.study import GROUP, IMMUTABLE, VERSION, StudySpec
+from hpo_operator.api.study_status import StudyStatus
 from hpo_operator.api.trial import TRIAL_IMMUTABLE, TrialSpec, TrialStatus
 
 MAX_STUDY_NAME = 63 - len("-99999-r99-a999")

@@ -20,7 +20,8 @@ from hpo_operator.api.model import ApiModel
 from hpo_operator.api.plain import require_plain
 from hpo_operator.api.pod_template import pod_template_errors
 from hpo_operator.api.sentences import parse_model
-from hpo_operator.api.study import GROUP, VERSION, Study, StudySpec, StudyStatus
+from hpo_operator.api.study import GROUP, VERSION, Study, StudySpec
+from hpo_operator.api.study_status import StudyStatus
 from hpo_operator.api.trial import HpoTrial, TrialSpec, TrialStatus
 from hpo_operator.api.words import clip, show
 

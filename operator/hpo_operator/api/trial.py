@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from hpo_operator.api.model import ApiModel, Rule
-from hpo_operator.api.study import Condition, Time
+from hpo_operator.api.study_status import Condition, Time
 
 MAX_CURVE_POINTS = 64
 """A trial's status keeps at most this many points of its curve; the whole curve lives in Prometheus."""

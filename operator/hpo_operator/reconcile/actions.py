@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hpo_operator.api.study import StudyStatus
+from hpo_operator.api.study_status import StudyStatus
 from hpo_operator.api.trial import TrialStatus
 
 EventType = Literal["Normal", "Warning"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from hpo_operator.api.study import Condition
+from hpo_operator.api.study_status import Condition
 
 Status = Literal["True", "False", "Unknown"]
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hpo_engine.incumbent import incumbent
-
 from hpo_engine.planner import Plan, plan
 from hpo_engine.trial import Trial, TrialState
 from hpo_operator.api import engine_study

@@ -12,7 +12,8 @@ from typing import Literal
 
 from hpo_engine.trial import Trial
 from hpo_operator.api.errors import SpecError
-from hpo_operator.api.study import IMMUTABLE, BestTrial, Study, StudySpec, StudyStatus, TrialCounts
+from hpo_operator.api.study import IMMUTABLE, Study, StudySpec
+from hpo_operator.api.study_status import BestTrial, StudyStatus, TrialCounts
 from hpo_operator.api.trial import TrialStatus
 from hpo_operator.manifests import names
 from hpo_operator.reconcile import clock
