@@ -1,4 +1,4 @@
-"""The operator killed again and again: nothing lost, nothing doubled, and where order cannot matter, the same result."""
+"""The operator killed again and again: nothing lost or doubled; where order cannot matter, the same result."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def open_store(manifest: Raw, settings: LocalSettings, fresh: bool) -> ObjectSto
 async def run_study(
     store: ObjectStore, name: str, settings: LocalSettings, stop: asyncio.Event, show: Callable[[], None]
 ) -> None:
-    """Serve the study until it ends or ``stop`` is set; then end the processes. ``show`` is called a few times a second."""
+    """Serve the study until it ends or ``stop`` is set; then end the processes. ``show`` comes a few times a second."""
 
     async def claim(_: str, claim_name: str) -> Path | None:
         chosen = settings.claims.get(claim_name, settings.volumes / claim_name)
