@@ -54,7 +54,7 @@ fix: $(VENV)/.installed ## what check can mend by itself
 manifests: $(VENV)/.installed ## generate the CRDs and the Role from the typed objects
 	$(BIN)/python -m hpo_operator.manifests
 
-cluster-up: $(VENV)/.installed ## a real control plane and one process node, in $(CLUSTER)
+cluster-up: $(VENV)/.installed $(DATA)/brain.npz $(DATA)/train.py ## a real control plane, a process node and the operator, in $(CLUSTER)
 	PYTHONPATH=tests $(BIN)/python -m stand up --dir $(CLUSTER)
 
 cluster-down: ## stop what cluster-up started

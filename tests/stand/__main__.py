@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -11,14 +12,20 @@ from stand.build import BuildError, ensure
 from stand.cluster import start_process_node
 from stand.control_plane import ControlPlane, ControlPlaneError
 from stand.daemons import DaemonError
+from stand.operator_process import OperatorProcess, install
+from stand.volumes import make_claims, volume_folders
 
 
 def up(plane: ControlPlane) -> int:
-    """Start everything detached; take down again what a failure leaves behind."""
+    """Start everything detached, the operator included; take down again what a failure leaves behind."""
     plane.require_stopped()
     try:
         plane.start()
         start_process_node(plane)
+        install(plane)
+        folders = volume_folders(Path(".hpo/volumes"), plane.directory / "checkpoints")
+        asyncio.run(make_claims(plane.kubeconfig, "default", folders))
+        OperatorProcess(plane).start()
     except BaseException:
         plane.stop()
         raise

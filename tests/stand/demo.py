@@ -1,7 +1,7 @@
 """``python -m stand.demo STUDY``: a study on a real API server, from nothing to its result, shown with kubectl.
 
 Starts a control plane with a process node, installs the operator under its own service account, applies the study,
-shows its progress, and takes everything down. Volumes of the study are the folders of ``hpo run``: .hpo/volumes.
+shows its progress, and takes everything down. Each folder of ``hpo run``'s .hpo/volumes is a volume claim.
 """
 
 from __future__ import annotations
@@ -9,21 +9,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from stand.api import connect
 from stand.build import BuildError, ensure
 from stand.cluster import start_process_node
 from stand.control_plane import ControlPlane, ControlPlaneError
 from stand.operator_process import OperatorProcess, install
-from stand.volumes import make_claim
+from stand.volumes import make_claims, volume_folders
 
 NAMESPACE = "default"
 
@@ -36,24 +33,12 @@ def show(plane: ControlPlane, *arguments: str) -> str:
     return answer
 
 
-async def make_claims(plane: ControlPlane, trainer: dict[str, Any], volumes: Path) -> None:
-    """The claims that the study's trainer names, as folders; checkpoints start empty."""
-    async with await connect(plane.kubeconfig) as kube:
-        if "data" in trainer:
-            name = trainer["data"]["claimName"]
-            await make_claim(kube, NAMESPACE, name, volumes / name)
-        if "checkpoints" in trainer:
-            folder = plane.directory / "checkpoints"
-            shutil.rmtree(folder, ignore_errors=True)  # of an earlier demo
-            folder.mkdir()
-            await make_claim(kube, NAMESPACE, trainer["checkpoints"]["claimName"], folder)
-
-
 def run(study: Path, plane: ControlPlane, kubectl: Path, volumes: Path, limit_seconds: float) -> int:
     start_process_node(plane)
     install(plane)
     manifest = yaml.safe_load(study.read_text())
-    asyncio.run(make_claims(plane, manifest["spec"]["trainer"], volumes))
+    folders = volume_folders(volumes, plane.directory / "checkpoints")
+    asyncio.run(make_claims(plane.kubeconfig, NAMESPACE, folders))
     OperatorProcess(plane).start()
     name = manifest["metadata"]["name"]
     print(f"export KUBECONFIG={plane.kubeconfig}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from kubernetes.aio import client
 
-from stand.api import Api, ApiError, Json
+from stand.api import Api, ApiError, Json, connect
 
 
 async def make_claim(kube: client.ApiClient, namespace: str, name: str, host_dir: Path, size: str = "10Gi") -> None:
@@ -18,6 +20,20 @@ async def make_claim(kube: client.ApiClient, namespace: str, name: str, host_dir
     volume = f"{namespace}-{name}"
     await api.create("/api/v1/persistentvolumes", _volume(volume, namespace, name, host_dir, size))
     await api.create(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims", _claim(volume, name, size))
+
+
+def volume_folders(volumes: Path, checkpoints: Path) -> dict[str, Path]:
+    """Claim name -> folder: those of ``hpo run``, and an empty one for checkpoints, which uids keep apart anyway."""
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    checkpoints.mkdir(parents=True)
+    return {path.name: path for path in sorted(volumes.glob("*")) if path.is_dir()} | {"checkpoints": checkpoints}
+
+
+async def make_claims(kubeconfig: Path, namespace: str, folders: Mapping[str, Path]) -> None:
+    """A bound claim for each folder, by its name."""
+    async with await connect(kubeconfig) as kube:
+        for name, folder in folders.items():
+            await make_claim(kube, namespace, name, folder)
 
 
 def _volume(volume: str, namespace: str, claim: str, host_dir: Path, size: str) -> Json:
