@@ -7,9 +7,9 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reconcile.objects import measured
 
 from hpo_operator.reconcile.final_message import Refusal, Report, read_final_message
+from reconcile.objects import measured
 
 
 def test_a_measurement() -> None:
@@ -38,8 +38,16 @@ def test_nothing_of_ours(text: str) -> None:
     ("line", "reason", "sentence"),
     [
         (measured("NaN"), "InvalidMeasurement", "expected a finite number for 'dice', found 'NaN'"),
-        ('{"hpo": "measurement", "metrics": {"dice": NaN}}', "InvalidMeasurement", "expected a finite number for 'dice', found nan"),
-        ('{"hpo": "measurement", "metrics": {"dice": 1e999}}', "InvalidMeasurement", "expected a finite number for 'dice', found inf"),
+        (
+            '{"hpo": "measurement", "metrics": {"dice": NaN}}',
+            "InvalidMeasurement",
+            "expected a finite number for 'dice', found nan",
+        ),
+        (
+            '{"hpo": "measurement", "metrics": {"dice": 1e999}}',
+            "InvalidMeasurement",
+            "expected a finite number for 'dice', found inf",
+        ),
         (measured(True), "InvalidMeasurement", "expected a finite number for 'dice', found True"),
         (measured(None), "InvalidMeasurement", "expected a finite number for 'dice', found None"),
         (measured(0.5, "dise"), "MetricMissing", "expected the metric 'dice' in the measurement, found dise"),
@@ -61,7 +69,10 @@ def test_metrics_are_bounded_and_finite() -> None:
     assert all(isinstance(v, float) for v in report.metrics.values())
 
 
-json_values = st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c))
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda c: st.lists(c) | st.dictionaries(st.text(), c),
+)
 
 
 @given(st.dictionaries(st.sampled_from(["hpo", "metrics", "reason", "message", "resource", "seconds"]), json_values))

@@ -8,16 +8,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from reconcile.objects import ended, pod
 
 from hpo_operator.reconcile.pod_facts import PodState, gpu_count, read_pod
+from reconcile.objects import ended, pod
 
-DISRUPTED = {"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}]}
+DISRUPTED: dict[str, Any] = {
+    "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}]
+}
 
 ROWS: dict[str, tuple[dict[str, Any], PodState, str]] = {
     "just created": (pod(phase="Pending"), PodState.WAITING, "Pending"),
     "no node": (
-        pod(phase="Pending", conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]),
+        pod(
+            phase="Pending",
+            conditions=[{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}],
+        ),
         PodState.WAITING,
         "Unschedulable",
     ),
@@ -27,23 +32,51 @@ ROWS: dict[str, tuple[dict[str, Any], PodState, str]] = {
     "being deleted": (pod(running={}, deleting=True), PodState.TERMINATING, "Terminating"),
     "deleted before it started": (pod(phase="Pending", deleting=True), PodState.TERMINATING, "Terminating"),
     "finished": (pod(phase="Succeeded", terminated=ended(0)), PodState.SUCCEEDED, "Completed"),
-    "finished while being deleted": (pod(phase="Succeeded", terminated=ended(0), deleting=True), PodState.SUCCEEDED, "Completed"),
+    "finished while being deleted": (
+        pod(phase="Succeeded", terminated=ended(0), deleting=True),
+        PodState.SUCCEEDED,
+        "Completed",
+    ),
     "interrupted": (pod(phase="Failed", terminated=ended(75)), PodState.INTERRUPTED, "Interrupted"),
     "bad data": (pod(phase="Failed", terminated=ended(65)), PodState.FAILED, "BadData"),
     "bad config": (pod(phase="Failed", terminated=ended(78)), PodState.FAILED, "BadConfig"),
     "CUDA out of memory": (pod(phase="Failed", terminated=ended(80)), PodState.FAILED, "OutOfMemory"),
     "diverged": (pod(phase="Failed", terminated=ended(81)), PodState.FAILED, "Diverged"),
-    "out of memory while being deleted": (pod(phase="Failed", terminated=ended(80), deleting=True), PodState.FAILED, "OutOfMemory"),
-    "killed for memory": (pod(phase="Failed", terminated=ended(137, reason="OOMKilled")), PodState.FAILED, "OutOfMemory"),
-    "killed by deletion": (pod(phase="Failed", terminated=ended(137), deleting=True), PodState.INTERRUPTED, "PodDeleted"),
+    "out of memory while being deleted": (
+        pod(phase="Failed", terminated=ended(80), deleting=True),
+        PodState.FAILED,
+        "OutOfMemory",
+    ),
+    "killed for memory": (
+        pod(phase="Failed", terminated=ended(137, reason="OOMKilled")),
+        PodState.FAILED,
+        "OutOfMemory",
+    ),
+    "killed by deletion": (
+        pod(phase="Failed", terminated=ended(137), deleting=True),
+        PodState.INTERRUPTED,
+        "PodDeleted",
+    ),
     "killed, nobody knows why": (pod(phase="Failed", terminated=ended(137)), PodState.FAILED, "Error"),
     "crashed": (pod(phase="Failed", terminated=ended(1)), PodState.FAILED, "Error"),
     "evicted": (pod(phase="Failed", terminated=ended(137), reason="Evicted"), PodState.INTERRUPTED, "Evicted"),
     "evicted before it started": (pod(phase="Failed", reason="Evicted"), PodState.INTERRUPTED, "Evicted"),
-    "preempted": (pod(phase="Failed", terminated=ended(143), **DISRUPTED), PodState.INTERRUPTED, "PreemptionByScheduler"),
-    "node shut down": (pod(phase="Failed", terminated=ended(143), reason="NodeShutdown"), PodState.INTERRUPTED, "NodeShutdown"),
-    "node lost": (pod(phase="Failed", terminated=ended(137, reason="ContainerStatusUnknown")), PodState.INTERRUPTED, "NodeLost"),
-}  # fmt: skip
+    "preempted": (
+        pod(phase="Failed", terminated=ended(143), **DISRUPTED),
+        PodState.INTERRUPTED,
+        "PreemptionByScheduler",
+    ),
+    "node shut down": (
+        pod(phase="Failed", terminated=ended(143), reason="NodeShutdown"),
+        PodState.INTERRUPTED,
+        "NodeShutdown",
+    ),
+    "node lost": (
+        pod(phase="Failed", terminated=ended(137, reason="ContainerStatusUnknown")),
+        PodState.INTERRUPTED,
+        "NodeLost",
+    ),
+}
 
 
 @pytest.mark.parametrize(("raw", "state", "reason"), ROWS.values(), ids=list(ROWS))

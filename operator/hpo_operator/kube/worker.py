@@ -11,13 +11,14 @@ import dataclasses
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 import aiohttp
 
 from hpo_operator.kube.cluster import Cluster, StudyKey
-from hpo_operator.kube.errors import ClusterError, NotFoundError, RefusedError
+from hpo_operator.kube.errors import ClusterError, NotFoundError, RefusedError, TemporaryError
 from hpo_operator.kube.metrics_page import fetch_sample
 from hpo_operator.manifests.names import TRIAL_LABEL
 from hpo_operator.manifests.pod import METRICS_PORT, PodSettings
@@ -63,6 +64,7 @@ class StudyWorker:
         self._refusals: dict[str, tuple[str, datetime]] = {}
         self._snapshot: Snapshot | None = None
         self._training: tuple[str, ...] = ()
+        self._sample_due = 0.0  # on the event loop's clock
         self._woken.set()
 
     def wake(self) -> None:
@@ -93,19 +95,28 @@ class StudyWorker:
                 pause = 0.0
 
     async def _settle(self) -> Decision | None:
-        """Decide and perform until a decision asks for nothing; None when the study is gone."""
+        """Decide and perform until a decision asks for nothing; None when the study is gone.
+
+        Raises:
+            TemporaryError: what was done had no effect, as when an old Pod is still in the way of a new one, or when
+                the API server's CRD is older than this operator and drops a field. To do it again at once would be an
+                endless loop.
+        """
+        before: tuple[Action, ...] = ()
         while True:
             observed = await self._cluster.observe(self.key)
-            self._snapshot = observed
             if observed is None:
                 self._metrics.forget_study(self.key.namespace, self.key.name)
                 return None
             snapshot = dataclasses.replace(observed, samples=self._samples, refusals=self._current_refusals())
             loop = asyncio.get_running_loop()
             decision = await loop.run_in_executor(self._executor, decide, snapshot, self._settings.pod, self._clock())
+            self._snapshot, self._training = observed, decision.training
+            if decision.actions and decision.actions == before:
+                raise TemporaryError(f"{', '.join(_kinds(before))} had no effect")
             for action in decision.actions:
                 await self._perform(snapshot.study, action)
-            self._training = decision.training
+            before = decision.actions
             if not decision.actions:
                 self._metrics.observe_study(self.key.namespace, self.key.name, snapshot.study.get("status") or {})
                 return decision
@@ -139,7 +150,7 @@ class StudyWorker:
             return None
         times = [RESYNC_SECONDS]
         if decision.training:
-            times.append(self._settings.sample_seconds)
+            times.append(max(0.0, self._sample_due - asyncio.get_running_loop().time()))
         if self._refusals:
             times.append(REFUSAL_SECONDS)
         if decision.wake_at is not None:
@@ -147,15 +158,17 @@ class StudyWorker:
         return min(times)
 
     async def _sleep(self, seconds: float) -> None:
-        """Until an event or the time; on time, read the metrics of what trains."""
-        try:
+        """Until an event or the time. However many events come, what trains is sampled at its own pace."""
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), timeout=seconds)
-        except TimeoutError:
+        loop = asyncio.get_running_loop()
+        if self._training and loop.time() >= self._sample_due:
             self._samples = await self._sample()
+            self._sample_due = loop.time() + self._settings.sample_seconds
 
     async def _sample(self) -> dict[str, Sample]:
         """The /metrics of every training Pod, all at once."""
-        if self._snapshot is None or not self._training:
+        if self._snapshot is None:
             return {}
         objective = self._snapshot.study["spec"]["objective"]["metric"]
         addresses = {
@@ -168,16 +181,23 @@ class StudyWorker:
         return {name: sample for name, sample in zip(addresses, found, strict=True) if sample is not None}
 
 
+def _kinds(actions: tuple[Action, ...]) -> list[str]:
+    return sorted({type(action).__name__ for action in actions})
+
+
 class StudyWorkers:
-    """The workers of all studies. ``wake`` starts one where there is none."""
+    """The workers of all studies. ``wake`` starts one where there is none, until ``stop``."""
 
     def __init__(self, make: Callable[[StudyKey], StudyWorker]) -> None:
         self._make = make
         self._workers: dict[StudyKey, StudyWorker] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopped = False
 
     def wake(self, key: StudyKey) -> None:
         """Look at this study soon."""
+        if self._stopped:
+            return
         worker = self._workers.get(key)
         if worker is not None:
             worker.wake()
@@ -202,7 +222,8 @@ class StudyWorkers:
         return key in self._workers
 
     async def stop(self) -> None:
-        """Cancel all; what was not performed is decided again by the next process."""
+        """Cancel all; what was not performed is decided again by the next process. Later events wake nobody."""
+        self._stopped = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

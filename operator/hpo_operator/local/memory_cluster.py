@@ -36,14 +36,19 @@ ADDRESSES = IPv4Network("127.16.0.0/12")
 
 
 class MemoryCluster:
-    """A Cluster (see ``kube.cluster``) of one study. ``changed`` is called whenever a Pod's status changes."""
+    """A Cluster (see ``kube.cluster``) of one study. ``changed`` is called whenever a Pod's status changes.
+
+    Made inside the running event loop, since Pods of an earlier run are taken up again.
+    """
 
     def __init__(self, store: ObjectStore, node: NodeSettings, changed: Callable[[], None]) -> None:
         self.store = store
         self._node, self._changed = node, changed
         self._running: dict[str, PodProcess] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._forget_lost_pods()
+        for pod in store.all("pods"):
+            if _phase(pod) in ("Pending", "Running"):  # its process tells how it ended, or that it was lost
+                self._start(pod["metadata"]["name"])
 
     async def observe(self, key: StudyKey) -> Snapshot | None:
         study = self.store.get("study", key.name)
@@ -69,10 +74,10 @@ class MemoryCluster:
             case RecordEvent():
                 self.store.create("events", event_manifest(study, action, now))
 
-    async def stop(self) -> None:
-        """End all processes, each with its Pod's grace period to write a checkpoint."""
-        for process in self._running.values():
-            process.stop()
+    async def stop(self, now: datetime) -> None:
+        """Delete all Pods, each with its grace period to write a checkpoint; whatever the exit code, none has failed."""
+        for name in list(self._running):
+            self._delete(name, now)
         await asyncio.gather(*self._tasks)
 
     def _start(self, name: str) -> None:
@@ -91,9 +96,12 @@ class MemoryCluster:
             self._changed()
 
         try:
-            await process.run(store_status)
+            final = await process.run(store_status)
         finally:
             del self._running[name]
+        if final["phase"] == "Pending":  # deleted before it could start
+            self.store.remove("pods", name)
+            self._changed()
 
     def _address(self) -> str:
         """A loopback address of its own for every running Pod, so that all can serve /metrics on the same port.
@@ -119,11 +127,9 @@ class MemoryCluster:
         if trial is not None:
             self.store.put("trials", change(trial))
 
-    def _forget_lost_pods(self) -> None:
-        """Pods that had not ended when the last run did are gone; their trials go on in a new attempt."""
-        for pod in self.store.all("pods"):
-            if pod.get("status", {}).get("phase", "Pending") in ("Pending", "Running"):
-                self.store.remove("pods", pod["metadata"]["name"])
+
+def _phase(pod: Object) -> str:
+    return str((pod.get("status") or {}).get("phase", "Pending"))
 
 
 def _is_free(address: str) -> bool:

@@ -94,6 +94,6 @@ async def run_study(
                 await asyncio.wait([stopped], timeout=SHOW_SECONDS)
             stopped.cancel()
             await workers.stop()
-            await cluster.stop()
+            await cluster.stop(datetime.now(UTC))
             executor.shutdown(wait=True)
             show()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -82,12 +83,19 @@ def _with_contract(spec: Manifest, study: Study, trial: HpoTrial) -> Manifest:
     trainer = study.spec.trainer
     containers = spec["containers"]
     container = containers[trainer_index(containers)]
-    container["env"] = [*_environment(study, trial), *(container.get("env") or [])]
+    limits = (container.get("resources") or {}).get("limits") or {}
+    container["env"] = [*_environment(study, trial, _whole_cpus(limits)), *(container.get("env") or [])]
     container["terminationMessagePath"] = TERMINATION_LOG
-    container.setdefault("ports", []).append({"name": "hpo-metrics", "containerPort": METRICS_PORT, "protocol": "TCP"})
+    port = {"name": "hpo-metrics", "containerPort": METRICS_PORT, "protocol": "TCP"}
+    container["ports"] = [*(container.get("ports") or []), port]
     volumes, mounts = _volumes(study, trial)
-    container.setdefault("volumeMounts", []).extend(mounts)
-    spec.setdefault("volumes", []).extend(volumes)
+    taken = {str(mount.get("mountPath", "")).rstrip("/") for mount in container.get("volumeMounts") or []}
+    for path, volume in _scratch().items():
+        if path not in taken:  # a template may bring its own, such as a larger /dev/shm
+            volumes.append(volume)
+            mounts.append({"name": volume["name"], "mountPath": path})
+    container["volumeMounts"] = [*(container.get("volumeMounts") or []), *mounts]
+    spec["volumes"] = [*(spec.get("volumes") or []), *volumes]
     spec["restartPolicy"] = "Never"
     spec.setdefault("terminationGracePeriodSeconds", trainer.termination_grace_period_seconds)
     if trainer.node_selector:
@@ -95,7 +103,8 @@ def _with_contract(spec: Manifest, study: Study, trial: HpoTrial) -> Manifest:
     return spec
 
 
-def _environment(study: Study, trial: HpoTrial) -> list[Manifest]:
+def _environment(study: Study, trial: HpoTrial, threads: int | None) -> list[Manifest]:
+    """Literal values: a dollar sign of the user's is doubled, since Kubernetes would expand it."""
     spec = study.spec
     values = engine_study.from_text(spec, trial.spec.parameters)
     env = {
@@ -114,7 +123,6 @@ def _environment(study: Study, trial: HpoTrial) -> list[Manifest]:
         env |= {"HPO_TASK": task, "HPO_CONFIG": json.dumps(config.dump())}
     if spec.trainer.data is not None:
         env["HPO_DATA_DIR"] = DATA_PATH
-    threads = _whole_cpus(spec.trainer.resources.limits)
     if threads is not None:
         env["HPO_THREADS"] = str(threads)
     env |= {
@@ -123,28 +131,30 @@ def _environment(study: Study, trial: HpoTrial) -> list[Manifest]:
         "HPO_TERMINATION_LOG": TERMINATION_LOG,
     }
     address = {"name": "HPO_METRICS_HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
-    return [address, *({"name": name, "value": value} for name, value in env.items())]
+    return [address, *({"name": name, "value": value.replace("$", "$$")} for name, value in env.items())]
 
 
-def _whole_cpus(limits: Mapping[str, int | str]) -> int | None:
+def _whole_cpus(limits: Mapping[str, int | float | str]) -> int | None:
     """CPUs that a trial may use, rounded down to at least 1; a container does not see its own limit."""
-    text = str(limits.get("cpu", ""))
-    if text.endswith("m"):
-        return max(1, int(text[:-1]) // 1000) if text[:-1].isdigit() else None
-    return max(1, int(float(text))) if text.replace(".", "", 1).isdigit() else None
+    number = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(m?)", str(limits.get("cpu", "")))
+    if number is None:
+        return None
+    return max(1, int(float(number[1]) / (1000 if number[2] else 1)))
+
+
+def _scratch() -> dict[str, Manifest]:
+    """Path -> volume of what is writable beside the checkpoints; data loaders share tensors through /dev/shm."""
+    return {
+        "/tmp": {"name": "hpo-tmp", "emptyDir": {}},
+        "/dev/shm": {"name": "hpo-shm", "emptyDir": {"medium": "Memory"}},  # a container's own has 64 MiB
+    }
 
 
 def _volumes(study: Study, trial: HpoTrial) -> tuple[list[Manifest], list[Manifest]]:
     """Volumes of the Pod and their mounts in the container."""
     trainer = study.spec.trainer
-    volumes: list[Manifest] = [
-        {"name": "hpo-tmp", "emptyDir": {}},
-        {
-            "name": "hpo-shm",
-            "emptyDir": {"medium": "Memory"},
-        },  # data loaders share tensors through it; the default is 64 MiB
-    ]
-    mounts: list[Manifest] = [{"name": "hpo-tmp", "mountPath": "/tmp"}, {"name": "hpo-shm", "mountPath": "/dev/shm"}]
+    volumes: list[Manifest] = []
+    mounts: list[Manifest] = []
     if trainer.data is not None:
         volumes.append(
             {"name": "hpo-data", "persistentVolumeClaim": {"claimName": trainer.data.claim_name, "readOnly": True}}

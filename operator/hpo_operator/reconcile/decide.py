@@ -83,6 +83,8 @@ def _read_trials(study: Study, snapshot: Snapshot) -> tuple[list[HpoTrial], list
         try:
             trial = parse_trial(raw)
             engine_study.from_text(study.spec, trial.spec.parameters)
+            if name != names.trial_name(study.name, trial.spec.index):
+                raise ValueError(f"spec.index: expected the number in the trial's name, found {trial.spec.index}")
             trials.append(trial)
         except InvalidObject as error:
             errors.extend(SpecError(f"hpotrial/{name}: {e.path}", e.message) for e in error.errors)
@@ -200,7 +202,7 @@ class _Deciding:
             if status.failure is not None and before.failure is None:
                 message = f"trial {trial.name} failed: {status.failure.reason}: {status.failure.message}"
                 yield RecordEvent("Warning", "TrialFailed", message[:1000])
-            if view.refusal is not None and before.message != view.refusal:
+            if view.refusal is not None and before.message != status.message:
                 yield RecordEvent("Warning", "PodRefused", f"trial {trial.name}: {view.refusal}"[:1000])
             if status.interruptions > before.interruptions:
                 yield RecordEvent(

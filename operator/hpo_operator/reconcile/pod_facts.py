@@ -8,7 +8,7 @@ running, being deleted                     TERMINATING
 exit 0                                     SUCCEEDED
 exit 75; or ended while being deleted,     INTERRUPTED   no
   evicted, preempted, node lost
-any other end                              FAILED        yes, by its exit code
+any other end, or rejected for good        FAILED        yes, by its exit code
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ DISRUPTIONS = (
     "UnexpectedAdmissionError",
 )
 """``status.reason`` of Pods that the cluster ended, not the program."""
+
+REJECTIONS = ("PodOSNotSupported", "SysctlForbidden", "UnsupportedPod")
+"""``status.reason`` of Pods that no second try would make acceptable."""
 
 
 class PodState(Enum):
@@ -73,8 +76,9 @@ def read_pod(pod: Raw) -> PodFacts:
         return _ended(name, pod, status, state["terminated"], deleting)
     if status.get("phase") in ("Failed", "Succeeded"):  # evicted before it started, or the node is gone
         reason = status.get("reason") or "PodFailed"
+        state_then = PodState.FAILED if reason in REJECTIONS else PodState.INTERRUPTED
         return PodFacts(
-            name, PodState.INTERRUPTED, reason, status.get("message") or "the Pod ended without its container's state"
+            name, state_then, reason, status.get("message") or "the Pod ended without its container's state"
         )
     if "running" in state:
         running = PodState.TERMINATING if deleting else PodState.RUNNING
@@ -127,6 +131,8 @@ def _verdict(status: Raw, terminated: Raw, code: int, deleting: bool) -> tuple[P
         return PodState.FAILED, "OutOfMemory"
     if terminated.get("reason") == "ContainerStatusUnknown":  # the node lost sight of it
         return PodState.INTERRUPTED, "NodeLost"
+    if status.get("reason") == "DeadlineExceeded":  # activeDeadlineSeconds of a template
+        return PodState.FAILED, "DeadlineExceeded"
     if deleting:
         return PodState.INTERRUPTED, "PodDeleted"
     return PodState.FAILED, "Error"

@@ -4,14 +4,18 @@ status says       current Pod      becomes
 ---------------   --------------   --------------------------------------------------------------
 measured at rung  (any)            REPORTED: Waiting at a rung, or Succeeded
 failure           (any)            FAILED
-Stopped wanted    gone or ended    STOPPED; a running Pod is deleted first
 otherwise         never seen       RUNNING: a Pod is created
-                  gone             RUNNING: next attempt, interrupted by PodDeleted
+                  gone             as INTERRUPTED, by PodDeleted
                   WAITING          RUNNING: Pending, with what it waits for
                   RUNNING          RUNNING: with the latest sample
+                  TERMINATING      RUNNING: its end tells
                   SUCCEEDED        measured, or failure when there is no usable measurement
                   INTERRUPTED      RUNNING: next attempt, after a pause; too many: failure
                   FAILED           failure
+Stopped wanted    never seen       STOPPED
+                  WAITING, RUNNING RUNNING: the Pod is deleted
+                  gone, INTERRUPTED  STOPPED
+                  the others       as above
 """
 
 from __future__ import annotations
@@ -64,20 +68,19 @@ def view_trial(
     if _measured(trial):
         return TrialView(trial, engine.TrialState.REPORTED, pod)
     stopping = trial.spec.desired_state == "Stopped"
-    if pod is None:
+    if pod is None and status.pod != name:
         if stopping:
             return TrialView(trial, engine.TrialState.STOPPED)
-        if status.pod == name:
-            lost = PodFacts(name, PodState.INTERRUPTED, "PodDeleted", "the Pod is gone", started=status.pod_start_time)
-            return _interrupted(trial, lost, gpus, now)
         return TrialView(trial, engine.TrialState.RUNNING, None, _due(status, now), snapshot.refusals.get(name))
+    if pod is None:
+        pod = PodFacts(name, PodState.INTERRUPTED, "PodDeleted", "the Pod is gone")
     match pod.state:
         case PodState.WAITING | PodState.RUNNING | PodState.TERMINATING:
             return TrialView(_seen(trial, pod, snapshot.samples.get(name)), engine.TrialState.RUNNING, pod)
         case PodState.SUCCEEDED:
-            return _succeeded(_seen(trial, pod, None), pod, spec, gpus, now)
+            return _succeeded(_seen(trial, pod, snapshot.samples.get(name)), pod, spec, gpus, now)
         case PodState.INTERRUPTED if stopping:
-            return TrialView(_spent(trial, pod, gpus, now), engine.TrialState.STOPPED, pod)
+            return TrialView(_left_behind(trial, pod, gpus, now), engine.TrialState.STOPPED)
         case PodState.INTERRUPTED:
             return _interrupted(trial, pod, gpus, now)
         case PodState.FAILED:
@@ -105,11 +108,14 @@ def _measured(trial: HpoTrial) -> bool:
 
 
 def _due(status: TrialStatus, now: datetime) -> datetime:
-    """At once; after the n-th interruption 2^(n-1) seconds after it, at most LONGEST_PAUSE_SECONDS."""
-    if status.interruptions == 0 or status.interrupted_at is None:
+    """At once; after the n-th interruption 2^(n-1) seconds, at most LONGEST_PAUSE_SECONDS, after that attempt began.
+
+    So a trial whose Pods never live long is tried ever more slowly; one that was lost after an hour goes on at once.
+    """
+    if status.pod is not None or status.interrupted_at is None:  # what ended last was no interruption
         return now
     pause = min(2 ** min(status.interruptions - 1, 30), LONGEST_PAUSE_SECONDS)
-    return clock.from_text(status.interrupted_at) + timedelta(seconds=pause)
+    return clock.from_text(status.pod_start_time or status.interrupted_at) + timedelta(seconds=pause)
 
 
 def _with(trial: HpoTrial, **changes: object) -> HpoTrial:
@@ -119,9 +125,12 @@ def _with(trial: HpoTrial, **changes: object) -> HpoTrial:
 def _seen(trial: HpoTrial, pod: PodFacts, sample: Sample | None) -> HpoTrial:
     """The trial with its Pod noted, and with the sample if that is news."""
     status = trial.status
-    changes: dict[str, object] = {"pod": pod.name}
-    if pod.started is not None:
-        changes |= {"pod_start_time": pod.started, "start_time": status.start_time or pod.started}
+    started = _started(trial, pod)
+    changes: dict[str, object] = {
+        "pod": pod.name,
+        "pod_start_time": started,
+        "start_time": status.start_time or started,
+    }
     if sample is not None:
         changes |= {"objective": sample.value, "resource": sample.resource, "sampled_pod": pod.name}
         changes["curve"] = _extended(status.curve, sample.resource, sample.value)
@@ -129,20 +138,30 @@ def _seen(trial: HpoTrial, pod: PodFacts, sample: Sample | None) -> HpoTrial:
 
 
 def _extended(curve: list[CurvePoint], resource: int, value: float) -> list[CurvePoint]:
-    """The curve with one more point; a page without a resource has no curve. Thinned to every second point when full."""
+    """The curve with one more point, without the one where it is densest when full; no resource, no curve."""
     if resource == 0:
         return curve
     kept = [point for point in curve if point.resource < resource]
     if len(kept) >= MAX_CURVE_POINTS:
-        kept = kept[::2]
+        del kept[min(range(1, len(kept) - 1), key=lambda i: kept[i + 1].resource - kept[i - 1].resource)]
     return [*kept, CurvePoint(resource=resource, value=value)]
+
+
+def _started(trial: HpoTrial, pod: PodFacts) -> str | None:
+    """When the Pod began to run, by itself or, if it cannot tell any more, as it was seen."""
+    return pod.started or (trial.status.pod_start_time if trial.status.pod == pod.name else None)
 
 
 def _spent(trial: HpoTrial, pod: PodFacts, gpus: int, now: datetime) -> HpoTrial:
     """The trial with the ended Pod's GPU time added. Called in the one step that leaves this Pod behind."""
-    end = pod.finished or clock.to_text(now)
-    used = gpus * clock.seconds_between(pod.started, end) if pod.started else 0.0
+    used = gpus * clock.seconds_between(_started(trial, pod), pod.finished or clock.to_text(now))
     return _with(trial, gpu_seconds=trial.status.gpu_seconds + used, pod=pod.name, pod_start_time=None)
+
+
+def _left_behind(trial: HpoTrial, pod: PodFacts, gpus: int, now: datetime) -> HpoTrial:
+    """The trial before its next attempt. While it has no Pod, ``pod_start_time`` is still the last one's."""
+    spent = _spent(trial, pod, gpus, now)
+    return _with(spent, attempt=trial.status.attempt + 1, pod=None, pod_start_time=_started(trial, pod))
 
 
 def _interrupted(trial: HpoTrial, pod: PodFacts, gpus: int, now: datetime) -> TrialView:
@@ -150,13 +169,8 @@ def _interrupted(trial: HpoTrial, pod: PodFacts, gpus: int, now: datetime) -> Tr
     if count > MAX_INTERRUPTIONS:
         message = f"interrupted {count} times, the last time by {pod.reason}"
         return _failed(trial, pod, "TooManyInterruptions", message, gpus, now)
-    trial = _with(
-        _spent(trial, pod, gpus, now),
-        attempt=trial.status.attempt + 1,
-        interruptions=count,
-        interrupted_at=clock.to_text(now),
-        pod=None,
-    )
+    lost_at = pod.finished or clock.to_text(now)
+    trial = _with(_left_behind(trial, pod, gpus, now), interruptions=count, interrupted_at=lost_at)
     return TrialView(trial, engine.TrialState.RUNNING, None, _due(trial.status, now))
 
 

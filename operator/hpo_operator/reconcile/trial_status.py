@@ -72,7 +72,7 @@ def _running(view: TrialView) -> tuple[Phase, str, str]:
         return "Running", view.pod.reason, view.pod.message
     if view.pod is not None:
         return "Pending", view.pod.reason, view.pod.message
-    if status.interrupted_at is not None and status.interruptions > 0:
+    if status.pod is None and status.interrupted_at is not None:
         return (
             "Pending",
             "Interrupted",
