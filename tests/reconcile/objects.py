@@ -48,7 +48,7 @@ def trial(index: int = 0, status: dict[str, Any] | None = None, **spec: Any) -> 
 
 
 def pod(name: str = "demo-0-r0-a0", phase: str = "Running", **changes: Any) -> dict[str, Any]:
-    """A Pod of a trial. ``terminated``, ``waiting``, ``running``: the container's state; ``deleting``; status's parts."""
+    """A Pod of a trial. ``terminated``, ``waiting``, ``running`` are container states; the rest is status."""
     state = {key: changes.pop(key) for key in ("terminated", "waiting", "running") if key in changes}
     meta: dict[str, Any] = {"name": name, "namespace": "lab"}
     if changes.pop("deleting", False):

@@ -9,9 +9,10 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 
 from hpo_operator.reconcile import clock
@@ -50,7 +51,7 @@ def dice(parameters: dict[str, Any], resource: int) -> Run:
     """A landscape with its best point at learningRate 0.01, depth 3, that rises with the resource."""
     miss = abs(math.log10(parameters["learningRate"]) + 2) + abs(parameters["depth"] - 3)
     value = 1 / (1 + miss) - (0.5 / resource if resource else 0)
-    return Run(measured(value), seconds=60.0 * max(1, resource))
+    return Run(measured(value), seconds=10.0 * parameters["depth"] * max(1, resource))
 
 
 class SimulatedCluster:
@@ -227,17 +228,12 @@ def _stored(value: Raw) -> Raw:
     return stored
 
 
-def performed_in_part(cluster: SimulatedCluster, cuts: Iterator[int], steps: int = 5000) -> None:
+def performed_in_part(cluster: SimulatedCluster, chance: Random, steps: int = 5000) -> None:
     """Run the study with a process that dies within decisions: only a part of each is performed, then it looks anew."""
     for _ in range(steps):
         decision = cluster.decide()
         if decision.actions:
-            cluster.perform(*part(decision.actions, next(cuts)))
+            cluster.perform(*decision.actions[: chance.randint(0, len(decision.actions))])
         elif not cluster.advance(decision.wake_at):
             return
     raise AssertionError(f"not finished after {steps} steps: {cluster.status}")
-
-
-def part(actions: Sequence[Action], cut: int) -> Sequence[Action]:
-    """The first ``cut`` modulo their number plus one."""
-    return actions[: cut % (len(actions) + 1)]

@@ -128,11 +128,12 @@ class _Deciding:
         if self.broken:
             hold = Ending("UnreadableTrial", "; ".join(map(str, self.broken))[:4096], success=False)
         ended = ending is not None and self.active == 0
+        stops = self._stops(next_steps, ending)
         statuses = [trial_status(view, self.study.spec, ended, self.now) for view in self.views]
         actions = [
             *self._trial_statuses(statuses),
-            *self._planned(next_steps, ending),
-            *self._pods(),
+            *self._planned(next_steps, stops),
+            *self._pods(stops),
             *self._study_status(statuses, ending if ended else None, hold),
         ]
         return Decision(
@@ -211,11 +212,14 @@ class _Deciding:
             if status != before:
                 yield PutTrialStatus(trial.name, status)
 
-    def _planned(self, next_steps: Plan, ending: Ending | None) -> Iterator[Action]:
-        stops = set(next_steps.stop)
+    def _stops(self, next_steps: Plan, ending: Ending | None) -> set[int]:
+        """Trials that run and shall not any more."""
+        running = {view.trial.spec.index for view in self.views if view.state is TrialState.RUNNING}
+        return running if ending is not None and ending.abrupt else running & set(next_steps.stop)
+
+    def _planned(self, next_steps: Plan, stops: set[int]) -> Iterator[Action]:
         for view in self.views:
-            abrupt = ending is not None and ending.abrupt and view.state is TrialState.RUNNING
-            if (abrupt or view.trial.spec.index in stops) and view.trial.spec.desired_state != "Stopped":
+            if view.trial.spec.index in stops and view.trial.spec.desired_state != "Stopped":
                 yield PatchTrialSpec(view.trial.name, {"desiredState": "Stopped"})
         for promotion in next_steps.promote:
             name = names.trial_name(self.study.name, promotion.index)
@@ -223,9 +227,9 @@ class _Deciding:
         for suggestion in next_steps.start:
             yield CreateTrial(trial_manifest(self.study, suggestion))
 
-    def _pods(self) -> Iterator[Action]:
+    def _pods(self, stops: set[int]) -> Iterator[Action]:
         for view in self.views:
-            stopping = view.trial.spec.desired_state == "Stopped"
+            stopping = view.trial.spec.desired_state == "Stopped" or view.trial.spec.index in stops
             if stopping and view.pod is not None and view.pod.state in (PodState.WAITING, PodState.RUNNING):
                 yield DeletePod(view.pod.name)
             if not stopping and view.refusal is None and view.pod_due is not None and view.pod_due <= self.now:
