@@ -61,11 +61,11 @@ def assert_ended(cluster: SimulatedCluster, reason: str, success: bool = True) -
     }
     assert cluster.status["completionTime"]
     assert not cluster.alive()
-    for trial in cluster.trials.values():
-        state = {c["type"]: c["status"] for c in trial["status"]["conditions"]}
-        assert state["Finished"] == "True", trial["status"]
-        assert state["Succeeded"] == str(trial["status"]["phase"] == "Succeeded")
-        assert trial["status"]["observedGeneration"] == trial["metadata"]["generation"]
+    for made_trial in cluster.trials.values():
+        state = {c["type"]: c["status"] for c in made_trial["status"]["conditions"]}
+        assert state["Finished"] == "True", made_trial["status"]
+        assert state["Succeeded"] == str(made_trial["status"]["phase"] == "Succeeded")
+        assert made_trial["status"]["observedGeneration"] == made_trial["metadata"]["generation"]
 
 
 def event_reasons(cluster: SimulatedCluster) -> list[str]:
@@ -104,10 +104,10 @@ def test_hyperband_promotes_the_best_from_their_rungs() -> None:
     assert sorted(set(reached)) == [1, 3, 9]
     promoted = [t for t in cluster.trials.values() if t["spec"].get("rung", 0) > 0]
     assert promoted
-    for trial in promoted:
-        found = [m["resource"] for m in trial["status"]["measurements"]]
+    for made_trial in promoted:
+        found = [m["resource"] for m in made_trial["status"]["measurements"]]
         assert found == sorted(set(found))
-        assert len(found) == trial["spec"]["rung"] + 1
+        assert len(found) == made_trial["spec"]["rung"] + 1
     left = [t for t in cluster.trials.values() if t["spec"]["resource"] < 9]
     assert {t["status"]["reason"] for t in left} == {"NotPromoted"}
 
@@ -654,8 +654,8 @@ def test_the_status_of_a_study_of_a_thousand_trials_is_small() -> None:
 def test_the_status_stays_below_64_kib_whatever_goes_wrong() -> None:
     cluster = SimulatedCluster(made(300, 300))
     cluster.settle()
-    for trial in cluster.trials.values():
-        trial["spec"]["ü" * 60] = "ä" * 500
+    for made_trial in cluster.trials.values():
+        made_trial["spec"]["ü" * 60] = "ä" * 500
     cluster.settle()
     assert cluster.status["reason"] == "UnreadableTrial"
     assert len(json.dumps(cluster.status, ensure_ascii=False).encode()) < 64 * 1024
