@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from hpo_operator.api.errors import InvalidObject
 from hpo_operator.api.parse import parse_study
+from hpo_operator.cli.analysis import AnalysisError, analysis_view, load_study
 from hpo_operator.cli.history_plot import save_history
 from hpo_operator.cli.study_file import StudyFileError, read_study_files
 from hpo_operator.cli.table import study_view
@@ -73,6 +75,24 @@ def run(
     name = manifest["metadata"]["name"]
     interrupted = asyncio.run(_run_shown(store, name, settings, plain))
     raise typer.Exit(_report(store, name, folder, interrupted))
+
+
+@app.command()
+def analyse(
+    study: Annotated[str, typer.Argument(help="A study's file, its name, or the folder of its state.")],
+    state: Annotated[Path, typer.Option(help="Folder for the state of studies.")] = Path(".hpo"),
+) -> None:
+    """Say what a study's history tells: which parameters matter, whether short runs predict, what luck would buy.
+
+    Example: hpo analyse study.yaml
+    """
+    name = _load(Path(study))["metadata"]["name"] if Path(study).is_file() else study
+    try:
+        with threadpool_limits(limits=1):
+            Console().print(analysis_view(load_study(name, state, datetime.now(UTC))), highlight=False)
+    except AnalysisError as error:
+        errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(INVALID) from None
 
 
 async def _run_shown(store: ObjectStore, name: str, settings: LocalSettings, plain: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import combinations
 
@@ -75,6 +76,6 @@ def test_limit_of_large_spaces() -> None:
         (lambda: least_draws(0.5, float("nan")), "finite"),
     ],
 )
-def test_refused(call, said: str) -> None:  # type: ignore[no-untyped-def]
+def test_refused(call: Callable[[], object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         call()

@@ -38,7 +38,7 @@ def test_published_z() -> None:
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=3, max_size=12))
 def test_ties_are_counted_as_tau_b(values: list[tuple[int, int]]) -> None:
     a, b = [x for x, _ in values], [y for _, y in values]
-    found = rank_correlations(LOSS, trials_with(*({1: x, 9: y} for x, y in values)))[1]
+    found = rank_correlations(LOSS, trials_with(*({1: float(x), 9: float(y)} for x, y in values)))[1]
     if len(set(a)) == 1 or len(set(b)) == 1:
         assert found is None
         return

@@ -1,0 +1,199 @@
+"""``hpo analyse`` on a small stored study: Hyperband with 1, 3 and 9 epochs, whose dice is known."""
+
+from __future__ import annotations
+
+import re
+from math import log10
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from hpo_operator.cli.main import app
+from hpo_operator.local.store import ObjectStore
+
+STUDY: dict[str, Any] = {
+    "apiVersion": "hpo.study/v1alpha1",
+    "kind": "HPOStudy",
+    "metadata": {"name": "small"},
+    "spec": {
+        "objective": {"metric": "dice", "direction": "Maximize"},
+        "parameters": [
+            {"name": "learningRate", "float": {"min": 1e-4, "max": 0.1, "scale": "Log"}},
+            {"name": "depth", "int": {"min": 2, "max": 4}},
+        ],
+        "algorithm": {"sampler": {"type": "Sobol"}, "scheduler": {"type": "Hyperband"}},
+        "fidelity": {"resource": "epochs", "min": 1, "max": 9, "eta": 3},
+        "budget": {"trials": 12, "parallelism": 2},
+        "trainer": {"segmentation": {}, "data": {"claimName": "mri"}},
+    },
+}
+
+
+def trial(index: int, rates: tuple[float, int], *measured: tuple[int, float], failed: bool = False) -> dict[str, Any]:
+    """``measured``: (resource, dice) by rung; each epoch takes 10 s, less for small networks."""
+    measurements = [
+        {"rung": rung, "resource": r, "value": v, "source": "TerminationMessage", "seconds": 10.0 * rates[1]}
+        for rung, (r, v) in enumerate(measured)
+    ]
+    failure = {"failure": {"reason": "Diverged", "message": "the loss is not finite"}} if failed else {}
+    rung = max(0, len(measured) - 1)
+    return {
+        "apiVersion": "hpo.study/v1alpha1",
+        "kind": "HPOTrial",
+        "metadata": {"name": f"small-{index}"},
+        "spec": {
+            "study": "small",
+            "index": index,
+            "parameters": {"learningRate": repr(rates[0]), "depth": str(rates[1])},
+            "rung": rung,
+            "resource": 3**rung,
+        },
+        "status": {"measurements": measurements} | failure,
+    }
+
+
+def dice(rate: float) -> float:
+    """Between 0.6 and 0.8, by the learning rate alone."""
+    return 0.8 - 0.1 * abs(log10(rate) + 2)
+
+
+def stored(folder: Path, study: dict[str, Any] = STUDY) -> ObjectStore:
+    """Trials 0 to 9 reach 1 epoch, the best four 3 epochs, the best two of them 9; trial 10 fails."""
+    store = ObjectStore(folder)
+    store.create("study", study)
+    rates = [10 ** (-4 + 3 * (i + 0.5) / 10) for i in range(10)]
+    for i, rate in enumerate(rates):
+        rungs = 3 if i in (6, 7) else 2 if i in (5, 8) else 1
+        curve = [(3**rung, dice(rate) - 0.1 / 3**rung) for rung in range(rungs)]
+        store.create("trials", trial(i, (rate, 2 + i % 3), *curve))
+    store.create("trials", trial(10, (0.1, 2), failed=True))
+    return store
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["analyse", *map(str, arguments)], env={"COLUMNS": "150"})
+
+
+def rows(output: str) -> list[list[str]]:
+    return [re.split(r"\s{2,}", line.strip()) for line in output.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("state")
+    stored(folder / "small")
+    result = run("small", "--state", folder)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_headline_and_best_trial(output: str) -> None:
+    assert "small  11 trials, 10 measured, 1 failed" in output
+    assert "Best trial: 6, dice 0.78" in output
+    assert "after 9 epochs" in output
+    assert ["learningRate", "0.008913"] in rows(output)
+
+
+def test_importances(tmp_path: Path) -> None:
+    """Dice depends on the learning rate alone; twenty trials without a fidelity."""
+    spec = {key: value for key, value in STUDY["spec"].items() if key != "fidelity"}
+    store = ObjectStore(tmp_path)
+    store.create("study", STUDY | {"spec": spec | {"algorithm": {"sampler": {"type": "Sobol"}}}})
+    for i in range(20):
+        rate = 10 ** (-4 + 3 * (i + 0.5) / 20)
+        made = trial(i, (rate, 2 + i % 3), (0, dice(rate)))
+        store.create("trials", made | {"spec": made["spec"] | {"resource": 0}})
+    result = run(tmp_path)
+    shares = {row[0]: row[1:] for row in rows(result.output) if row[-1].endswith("%") and len(row) == 3}
+    assert int(re.sub(r"\D", "", shares["learningRate"][0])) >= 95
+    assert int(re.sub(r"\D", "", shares["depth"][0])) <= 2
+    assert "by a model of 20 trials." in result.output
+    assert "do not rely" not in result.output
+    assert "Is a short run a predictor?" not in result.output
+
+
+def test_importances_from_four_trials_are_called_into_question(output: str) -> None:
+    """As the GP sampler would, they look at the highest resource with enough trials: 3 epochs."""
+    assert "by a model of 4 trials after 3 epochs" in " ".join(output.split())
+    assert "That is little: do not rely on these shares." in output
+
+
+def test_short_runs_predict(output: str) -> None:
+    """Dice rises alike everywhere, so the four promoted trials are ranked the same after 1 and after 3 epochs."""
+    assert ["1", "3", "4", "1.00", "2.04", "0.042"] in rows(output)
+    assert ["3", "-", "-", "-", "-", "-"] in rows(output)
+    words = " ".join(output.split())
+    assert (
+        "From 1 to 3 epochs: of two trials, the one ahead at first was ahead later as well in 100 % of the pairs"
+        in words
+    )
+    assert "With 4 trials p is only a hint." in words
+    assert "From 3 epochs on: too few trials went on" in words
+
+
+def test_time_against_quality(output: str) -> None:
+    """Trial 6 has depth 2 and is better and faster than trial 7: it stands alone."""
+    start = next(i for i, row in enumerate(rows(output)) if row == ["trial", "dice", "seconds"])
+    assert rows(output)[start + 1][0::2] == ["6", "60"]
+    assert rows(output)[start + 2] == [""]
+
+
+def test_luck(output: str) -> None:
+    """10 draws: 1 - 0.99^10 = 0.096, 1 - 0.95^10 = 0.40, 1 - 0.9^10 = 0.65; 6 + 2·3 + 2·9 = 30 epochs: 3 trainings."""
+    assert [row for row in rows(output) if row[0] in ("1 %", "5 %", "10 %")] == [
+        ["1 %", "10 %", "299"],
+        ["5 %", "40 %", "59"],
+        ["10 %", "65 %", "29"],
+    ]
+    words = " ".join(output.split())
+    assert "What this study spent, 30 epochs, would train 3 of them to 9 epochs: a chance of 14 %" in words
+
+
+def test_a_folder_does_as_well_as_a_name(tmp_path: Path, output: str) -> None:
+    stored(tmp_path / "elsewhere")
+    assert run(tmp_path / "elsewhere").output == output
+
+
+def test_the_study_file_names_the_study(tmp_path: Path, output: str) -> None:
+    stored(tmp_path / "state" / "small")
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(STUDY))
+    assert run(file, "--state", tmp_path / "state").output == output
+
+
+def test_a_trial_that_cannot_be_read_is_left_out_and_said(tmp_path: Path) -> None:
+    store = stored(tmp_path)
+    broken = store.get("trials", "small-3")
+    assert broken is not None
+    store.put("trials", broken | {"spec": broken["spec"] | {"parameters": {"learningRate": "fast"}}})
+    result = run(tmp_path)
+    assert result.exit_code == 0
+    assert "small-3 is left out: spec.parameters.learningRate: expected a number, found" in result.output
+    assert "10 trials, 9 measured" in result.output
+
+
+def test_a_study_before_its_first_measurement(tmp_path: Path) -> None:
+    ObjectStore(tmp_path).create("study", STUDY)
+    result = run(tmp_path)
+    assert result.exit_code == 0
+    assert "Nothing was measured yet." in result.output
+
+
+def test_no_study_there(tmp_path: Path) -> None:
+    result = run("absent", "--state", tmp_path)
+    assert result.exit_code == 2
+    assert f"absent: expected the folder of a study that `hpo run` wrote, or the name of one below {tmp_path}" in (
+        result.output
+    )
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"metadata": {}}'])
+def test_what_is_stored_is_no_study(tmp_path: Path, text: str) -> None:
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "small.json").write_text(text)
+    result = run(tmp_path)
+    assert result.exit_code == 2
+    assert str(tmp_path) in result.output
