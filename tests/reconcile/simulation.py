@@ -104,13 +104,20 @@ class SimulatedCluster:
     def advance(self, wake_at: datetime | None = None) -> bool:
         """Pending Pods start; then time goes on to the first end of a Pod or ``wake_at``."""
         self.start_pods()
-        times = [end for end, _ in self._ends.values()] + ([wake_at] if wake_at else [])
+        times = [time for time in (self.next_end(), wake_at) if time is not None]
         if not times:
             return False
         self.now = max(self.now, min(times))
+        self.end_pods()
+        return True
+
+    def next_end(self) -> datetime | None:
+        """When the first running Pod will have ended."""
+        return min((end for end, _ in self._ends.values()), default=None)
+
+    def end_pods(self) -> None:
         for name in [name for name, (end, _) in self._ends.items() if end <= self.now]:
             self._end(name, self._ends[name][1])
-        return True
 
     def run(self, steps: int = 2000) -> None:
         """To the end of the study, or of what it can do."""

@@ -14,6 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from hpo_operator.reconcile.snapshot import Sample
 
 MAX_PAGE_BYTES = 1 << 20
+MAX_LINE_CHARACTERS = 4096
+MAX_LINES = 1000
+"""The parser's time grows with the square of a line's labels; it may not hold up the event loop."""
 TIMEOUT_SECONDS = 1.0
 METRIC = "hpo_trial_metric"
 RESOURCE = "hpo_trial_resource"
@@ -45,10 +48,11 @@ def read_sample(page: str, objective: str, trial: str | None = None) -> Sample |
     ours: float | None = None
     named: list[float] = []
     resource = 0
-    wanted = (METRIC, RESOURCE, INFO, objective)
+    lines = [line for line in page.splitlines() if _matters(line, objective)]
+    if len(lines) > MAX_LINES:
+        return None
     try:
-        lines = "\n".join(line for line in page.splitlines() if line.startswith(wanted)) + "\n"
-        for family in text_string_to_metric_families(lines):
+        for family in text_string_to_metric_families("\n".join(lines) + "\n"):
             for sample in family.samples:
                 if sample.name == METRIC and sample.labels.get("name") == objective:
                     ours = sample.value
@@ -62,6 +66,12 @@ def read_sample(page: str, objective: str, trial: str | None = None) -> Sample |
         return None
     value = ours if ours is not None else named[0] if len(named) == 1 else None
     return None if value is None or not math.isfinite(value) else Sample(value, resource)
+
+
+def _matters(line: str, objective: str) -> bool:
+    if len(line) > MAX_LINE_CHARACTERS:
+        return False
+    return line.startswith((RESOURCE, INFO, objective)) or (line.startswith(METRIC) and f'"{objective}"' in line)
 
 
 async def _at_most(stream: aiohttp.StreamReader, limit: int) -> bytes | None:
