@@ -60,7 +60,7 @@ def plan(study: Study, trials: Collection[Trial], slots: int) -> Plan:
     history = History.of(study, trials)
     running = tuple(trial.index for trial in history.trials if trial.state is TrialState.RUNNING)
     best = incumbent(study, history.trials)
-    if best is not None and study.objective.reached(max(best.measurements, key=lambda m: m.resource).value):
+    if best is not None and study.objective.reached(best.latest.value):
         return Plan(stop=running, done=not running, notes=(f"trial {best.index} reached the target",))
     size = study.space.size()
     exhausted = size is not None and len(history.used(study.space)) >= size

@@ -50,6 +50,11 @@ class Trial:
     measurements: tuple[Measurement, ...] = ()
     failure: str | None = None
 
+    @property
+    def latest(self) -> Measurement:
+        """The measurement at the largest resource; a trial without any has none (ValueError)."""
+        return max(self.measurements, key=lambda m: m.resource)
+
     def value_at(self, resource: int) -> float | None:
         """The objective measured at exactly ``resource``, or None."""
         return next((m.value for m in self.measurements if m.resource == resource), None)

@@ -39,7 +39,7 @@ class BestTrial(ApiModel):
 
     trial: str = Field(description="Name of the HPOTrial.")
     index: int = Field(description="Its number.")
-    value: float = Field(description="Its objective.")
+    value: float = Field(description="Its objective, to six digits; the trial holds it exactly.")
     resource: int = Field(0, description="At how much of the fidelity; 0 without one.")
     parameters: dict[str, str] = Field(default_factory=dict, description="Its parameters.")
 

@@ -118,7 +118,8 @@ class _Deciding:
         ]
         self.engine_study = engine_study.engine_study(study.spec)
         self.active = sum(view.state is TrialState.RUNNING for view in self.views)
-        self.best = study_status.best_trial(study, incumbent(self.engine_study, self.history), self.texts)
+        self.incumbent = incumbent(self.engine_study, self.history)
+        self.best = study_status.best_trial(study, self.incumbent, self.texts)
 
     def decision(self) -> Decision:
         over = self._out_of_budget()
@@ -169,7 +170,7 @@ class _Deciding:
         if (deadline := self._deadline()) is not None and self.now >= deadline:
             return self._spent("WallClockExhausted", f"{budget.wall_clock} after its start")
         objective = self.engine_study.objective
-        if self.best is not None and objective.reached(self.best.value):
+        if self.best is not None and self.incumbent is not None and objective.reached(self.incumbent.latest.value):
             return Ending(
                 "TargetReached",
                 f"{self.best.trial} reached {self.best.value:g}, the target is {objective.target:g}",

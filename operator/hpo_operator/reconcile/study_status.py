@@ -68,10 +68,13 @@ def best_trial(study: Study, best: Trial | None, texts: Mapping[int, Mapping[str
     """The engine's incumbent in the API's words; ``texts``: parameters by trial index."""
     if best is None:
         return None
-    last = max(best.measurements, key=lambda m: m.resource)
-    name = names.trial_name(study.name, best.index)
+    shown = float(f"{best.latest.value:.6g}")  # for people; the trial holds it exactly
     return BestTrial(
-        trial=name, index=best.index, value=last.value, resource=last.resource, parameters=dict(texts[best.index])
+        trial=names.trial_name(study.name, best.index),
+        index=best.index,
+        value=shown,
+        resource=best.latest.resource,
+        parameters=dict(texts[best.index]),
     )
 
 
