@@ -82,6 +82,9 @@ class FloatParameter:
     def place(self, cell: IntArray) -> FloatArray:
         return (cell + 0.5) / self._cells
 
+    def edges(self, cell: IntArray) -> tuple[FloatArray, FloatArray]:
+        return cell / self._cells, (cell + 1) / self._cells
+
     def numbers(self, u: FloatArray) -> FloatArray:
         """Values at ``u``, element by element, before the rounding of ``decode``."""
         if self.step is not None:
@@ -145,6 +148,15 @@ class IntParameter:
         start, end = self._log_edges
         return np.asarray((np.log(self.low + cell * float(self.step)) - start) / (end - start))
 
+    def edges(self, cell: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Where each cell begins and ends in the unit interval; ``place`` lies between."""
+        if not self.log:
+            return cell / self.cells, (cell + 1) / self.cells
+        start, end = self._log_edges
+        middle = self.low + cell * float(self.step)
+        first = np.log(np.maximum(middle - self.step / 2, np.exp(start)))
+        return (first - start) / (end - start), (np.log(middle + self.step / 2) - start) / (end - start)
+
     def numbers(self, u: FloatArray) -> FloatArray:
         return np.asarray(self.low + self.cell(u) * float(self.step))
 
@@ -183,6 +195,9 @@ class OrdinalParameter:
 
     def place(self, cell: IntArray) -> FloatArray:
         return (cell + 0.5) / self.cells
+
+    def edges(self, cell: IntArray) -> tuple[FloatArray, FloatArray]:
+        return cell / self.cells, (cell + 1) / self.cells
 
     def numbers(self, u: FloatArray) -> FloatArray:
         return np.asarray(self.values, dtype=np.float64)[self.cell(u)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Rationale:
     """Why a configuration was suggested, in the user's own units and direction. None: no model was asked."""
 
-    origin: str  # "Random", "Sobol", "GP"
+    origin: str  # "Random", "Sobol", "GP", "TPE"
     bracket: int | None = None
     mean: float | None = None
     sigma: float | None = None

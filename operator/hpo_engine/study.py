@@ -8,7 +8,7 @@ from typing import Literal
 from hpo_engine.errors import StudyError
 from hpo_engine.space import Space
 
-SamplerName = Literal["Random", "Sobol", "GP"]
+SamplerName = Literal["Random", "Sobol", "GP", "TPE"]
 SchedulerName = Literal["None", "Hyperband"]
 Kernel = Literal["Matern52", "SquaredExponential"]
 Acquisition = Literal["LogEI", "EI"]

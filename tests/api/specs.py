@@ -59,7 +59,7 @@ FIDELITY = record(
 SAMPLER = record(
     {},
     {
-        "type": st.sampled_from(["GP", "Random", "Sobol"]),
+        "type": st.sampled_from(["GP", "TPE", "Random", "Sobol"]),
         "initialTrials": st.integers(1, 9),
         "kernel": st.just("Matern52"),
         "acquisition": st.just("EI"),

@@ -17,6 +17,10 @@ class TestGP(PlanConformance):
     sampler, scheduler = "GP", "None"
 
 
+class TestTPE(PlanConformance):
+    sampler, scheduler = "TPE", "None"
+
+
 class TestRandomHyperband(PlanConformance):
     sampler, scheduler = "Random", "Hyperband"
 
@@ -27,3 +31,9 @@ class TestSobolHyperband(PlanConformance):
 
 class TestGPHyperband(PlanConformance):
     sampler, scheduler = "GP", "Hyperband"
+
+
+class TestTPEHyperband(PlanConformance):
+    """BOHB."""
+
+    sampler, scheduler = "TPE", "Hyperband"

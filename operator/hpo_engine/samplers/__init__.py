@@ -5,6 +5,7 @@ from __future__ import annotations
 from hpo_engine.samplers.base import History, Sampler
 from hpo_engine.samplers.gp import GPSampler
 from hpo_engine.samplers.sobol import SobolSampler
+from hpo_engine.samplers.tpe import TPESampler
 from hpo_engine.samplers.uniform import UniformSampler
 from hpo_engine.study import Study
 
@@ -18,3 +19,5 @@ def build_sampler(study: Study, history: History) -> Sampler:
             return SobolSampler(study, history)
         case "GP":
             return GPSampler(study, history)
+        case "TPE":
+            return TPESampler(study, history)

@@ -1,9 +1,4 @@
-"""Bayesian optimisation: a space-filling start, then the largest log expected improvement under a Gaussian process.
-
-With a fidelity the model is fitted to the measurements at one resource, the highest at which enough trials were
-measured (the rule of Falkner et al. 2018, "BOHB", section 3.2): few long runs tell less than many short ones, until
-they are no longer few.
-"""
+"""Bayesian optimisation: a space-filling start, then the largest log expected improvement under a Gaussian process."""
 
 from __future__ import annotations
 
@@ -15,20 +10,21 @@ import numpy as np
 from scipy.linalg import LinAlgError
 
 from hpo_engine.acquisition.maximise import LogEI, maximise
-from hpo_engine.acquisition.pending import condemns, with_believed, with_failures
-from hpo_engine.incumbent import loss_at
+from hpo_engine.acquisition.pending import with_believed, with_failures
 from hpo_engine.parameters import FloatArray
 from hpo_engine.rationale import Rationale
 from hpo_engine.samplers.base import History, keys
+from hpo_engine.samplers.observations import initial_trials, model_resource, observe, unresolved
 from hpo_engine.samplers.sobol import SobolSampler
 from hpo_engine.seeding import Purpose, rng
-from hpo_engine.space import Space
 from hpo_engine.study import Study
 from hpo_engine.surrogate.fitting import fit_surrogate
 from hpo_engine.surrogate.kernels import metrics
 from hpo_engine.surrogate.outputs import OutputTransform, fit_outputs
 from hpo_engine.surrogate.posterior import Posterior
-from hpo_engine.trial import Parameters, Trial, TrialState
+from hpo_engine.trial import Parameters, Trial
+
+__all__ = ["GPSampler", "model_resource"]
 
 ANCHORS = 5
 """The best trials so far, whose neighbourhood the maximisation looks at."""
@@ -87,56 +83,16 @@ class GPSampler:
             return None
 
     def _with_pending(self, model: Model, pending: Sequence[Trial]) -> Posterior:
-        """All trials without an outcome at the model's resource, in the order of their indices."""
-        running = [
-            trial
-            for trial in self._history.members
-            if trial.state is TrialState.RUNNING and trial.value_at(model.resource) is None
-        ]
-        believed = sorted([*running, *pending], key=lambda trial: trial.index)
-        return with_believed(model.posterior, _encoded(self._study.space, believed))
-
-
-def initial_trials(study: Study) -> int:
-    """How many space-filling suggestions come first.
-
-    The default d + 2 is enough for the model's priors to do better than chance; at most a third of a small budget.
-    """
-    if study.sampler.initial_trials is not None:
-        return study.sampler.initial_trials
-    return min(max(4, min(study.space.dimension + 2, 10)), max(2, study.trials // 3))
-
-
-def model_resource(study: Study, history: History) -> int | None:
-    """The highest resource with enough finite measurements; None when there is none."""
-    enough = max(2, min(initial_trials(study), study.space.dimension + 1))
-    counts: dict[int, int] = {}
-    for trial in history.members:
-        for measurement in trial.measurements:
-            if np.isfinite(measurement.value):
-                counts[measurement.resource] = counts.get(measurement.resource, 0) + 1
-    return max((resource for resource, count in counts.items() if count >= enough), default=None)
+        """The beliefs when every trial without an outcome turned out as predicted."""
+        return with_believed(model.posterior, unresolved(self._study, self._history, pending, model.resource))
 
 
 def _fit(study: Study, history: History, resource: int) -> Model:
-    measured, losses, condemned = [], [], []
-    for trial in history.members:
-        loss = loss_at(study.objective, trial, resource)
-        if loss is not None and np.isfinite(loss):
-            measured.append(trial)
-            losses.append(loss)
-        elif condemns(trial) or loss is not None:
-            condemned.append(trial)
-    X = _encoded(study.space, measured)
-    outputs = fit_outputs(np.array(losses))
-    y = outputs.forward(np.array(losses))
-    fit = fit_surrogate(study.sampler.kernel, metrics(study.space), X, y, rng(study.seed, Purpose.FIT))
-    best = float(np.min(fit.posterior.predict(X)[0]))
-    posterior = with_failures(fit.posterior, _encoded(study.space, condemned))
-    anchors = X[np.argsort(y, kind="stable")[:ANCHORS]]
+    seen = observe(study, history, resource)
+    outputs = fit_outputs(seen.losses)
+    y = outputs.forward(seen.losses)
+    fit = fit_surrogate(study.sampler.kernel, metrics(study.space), seen.X, y, rng(study.seed, Purpose.FIT))
+    best = float(np.min(fit.posterior.predict(seen.X)[0]))
+    posterior = with_failures(fit.posterior, seen.condemned)
+    anchors = seen.X[np.argsort(y, kind="stable")[:ANCHORS]]
     return Model(resource, posterior, outputs, best, anchors, fit.notes)
-
-
-def _encoded(space: Space, trials: Sequence[Trial]) -> FloatArray:
-    """Encodings (n, d) of the trials' parameters."""
-    return np.array([space.encode(trial.parameters) for trial in trials]).reshape(len(trials), space.dimension)

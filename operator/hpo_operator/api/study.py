@@ -40,15 +40,15 @@ class Objective(ApiModel):
 class Sampler(ApiModel):
     """How configurations are suggested."""
 
-    type: Literal["GP", "Random", "Sobol"] = Field(
+    type: Literal["GP", "TPE", "Random", "Sobol"] = Field(
         "GP",
-        description="GP: Bayesian optimisation with a Gaussian process. Random: uniform, without repetition. Sobol: a scrambled low-discrepancy sequence.",
+        description="GP: Bayesian optimisation with a Gaussian process. TPE: a tree-structured Parzen estimator over all parameters at once; with the scheduler Hyperband that is BOHB. Random: uniform, without repetition. Sobol: a scrambled low-discrepancy sequence.",
     )
     initial_trials: int | None = Field(
         None,
         ge=1,
         le=10000,
-        description="GP only: space-filling suggestions before the model is used. Absent: chosen from the number of parameters.",
+        description="GP and TPE only: space-filling suggestions before the model is used. Absent: chosen from the number of parameters.",
     )
     kernel: Literal["Matern52", "SquaredExponential"] | None = Field(
         None, description="GP only: covariance function. Absent: Matern52."
@@ -59,8 +59,15 @@ class Sampler(ApiModel):
 
     rules = (
         Rule(
-            "self.type == 'GP' || (!has(self.initialTrials) && !has(self.kernel) && !has(self.acquisition))",
-            "expected initialTrials, kernel and acquisition only with type GP",
+            "self.type in ['GP', 'TPE'] || !has(self.initialTrials)",
+            "expected initialTrials only with type GP or TPE",
+            lambda s: s.type in ("GP", "TPE") or s.initial_trials is None,
+            "type",
+            lambda s: f"initialTrials with type {s.type}",
+        ),
+        Rule(
+            "self.type == 'GP' || (!has(self.kernel) && !has(self.acquisition))",
+            "expected kernel and acquisition only with type GP",
             lambda s: s.type == "GP" or not _gp_settings(s),
             "type",
             lambda s: f"{listing(_gp_settings(s))} with type {s.type}",
@@ -69,7 +76,7 @@ class Sampler(ApiModel):
 
 
 def _gp_settings(sampler: Sampler) -> list[str]:
-    given = {"initialTrials": sampler.initial_trials, "kernel": sampler.kernel, "acquisition": sampler.acquisition}
+    given = {"kernel": sampler.kernel, "acquisition": sampler.acquisition}
     return [name for name, value in given.items() if value is not None]
 
 

@@ -16,7 +16,7 @@ MAX_CURVE_POINTS = 64
 class Rationale(ApiModel):
     """Why this configuration was suggested."""
 
-    origin: str = Field(max_length=64, description="Random, Sobol or GP.")
+    origin: str = Field(max_length=64, description="Random, Sobol, GP or TPE.")
     bracket: int | None = Field(None, description="Hyperband bracket.")
     mean: float | None = Field(None, description="Objective that the model expected.")
     sigma: float | None = Field(None, description="Its standard deviation.")
