@@ -97,25 +97,34 @@ def test_headline_and_best_trial(output: str) -> None:
     assert ["learningRate", "0.008913"] in rows(output)
 
 
-def test_importances(tmp_path: Path) -> None:
-    """Dice depends on the learning rate alone; twenty trials without a fidelity."""
+def importances_of(folder: Path, trials: int) -> str:
+    """The output for a study without a fidelity, whose dice depends on the learning rate alone."""
     spec = {key: value for key, value in STUDY["spec"].items() if key != "fidelity"}
-    store = ObjectStore(tmp_path)
+    store = ObjectStore(folder)
     store.create("study", STUDY | {"spec": spec | {"algorithm": {"sampler": {"type": "Sobol"}}}})
-    for i in range(20):
-        rate = 10 ** (-4 + 3 * (i + 0.5) / 20)
+    for i in range(trials):
+        rate = 10 ** (-4 + 3 * (i + 0.5) / trials)
         made = trial(i, (rate, 2 + i % 3), (0, dice(rate)))
         store.create("trials", made | {"spec": made["spec"] | {"resource": 0}})
-    result = run(tmp_path)
-    shares = {row[0]: row[1:] for row in rows(result.output) if row[-1].endswith("%") and len(row) == 3}
+    return run(folder).output
+
+
+def test_importances(tmp_path: Path) -> None:
+    output = importances_of(tmp_path, 20)
+    shares = {row[0]: row[1:] for row in rows(output) if row[-1].endswith("%") and len(row) == 3}
     assert int(re.sub(r"\D", "", shares["learningRate"][0])) >= 95
     assert int(re.sub(r"\D", "", shares["depth"][0])) <= 2
-    assert "by a model of 20 trials." in result.output
-    assert "do not rely" not in result.output
-    assert "Is a short run a predictor?" not in result.output
+    assert "by a model of 20 trials." in output
+    assert "do not rely" not in output
+    assert "Is a short run a predictor?" not in output
 
 
-def test_importances_from_four_trials_are_called_into_question(output: str) -> None:
+def test_importances_from_few_trials_are_called_into_question(tmp_path: Path) -> None:
+    """Nine predict each other well, and are still fewer than five for each of two parameters."""
+    assert "9 trials are few for 2 parameters: do not rely on these shares." in importances_of(tmp_path, 9)
+
+
+def test_importances_that_do_not_predict_are_called_into_question(output: str) -> None:
     """As the GP sampler would, they look at the highest resource with enough trials: 3 epochs."""
     assert "by a model of 4 trials after 3 epochs" in " ".join(output.split())
     assert "That is little: do not rely on these shares." in output

@@ -31,8 +31,9 @@ TOPS = (0.01, 0.05, 0.1)
 LARGE = 10**6
 """A space of more configurations is as good as infinite for so few draws."""
 SHOWN_PAIRS, SMALLEST_PAIR = 5, 0.01
-BELIEVABLE = 0.5
-"""Leave-one-out R² below which importances are called into question."""
+BELIEVABLE, PER_PARAMETER = 0.5, 5
+"""Leave-one-out R², and trials for each parameter, below which importances are called into question: with a handful of
+trials the length scales themselves are fitted to chance, which leaving one out does not show."""
 SIGNIFICANT = 0.05
 
 
@@ -143,6 +144,11 @@ def _importances(study: Study, found: Importances | None) -> Iterator[Renderable
     )
     if found.explained < BELIEVABLE:
         yield Text("That is little: do not rely on these shares.", style="yellow")
+    elif found.trials < PER_PARAMETER * len(found.effects):
+        yield Text(
+            f"{found.trials} trials are few for {len(found.effects)} parameters: do not rely on these shares.",
+            style="yellow",
+        )
 
 
 def _predictors(study: Study, measured: Sequence[Trial]) -> Iterator[RenderableType]:
