@@ -75,7 +75,7 @@ class MemoryCluster:
                 self.store.create("events", event_manifest(study, action, now))
 
     async def stop(self, now: datetime) -> None:
-        """Delete all Pods, each with its grace period to write a checkpoint; whatever the exit code, none has failed."""
+        """Delete all Pods, each with its grace period to write a checkpoint; whatever the exit code, none failed."""
         for name in list(self._running):
             self._delete(name, now)
         await asyncio.gather(*self._tasks)
