@@ -12,7 +12,7 @@ from hpo_engine.errors import StudyError
 from hpo_engine.incumbent import incumbent, loss_at
 from hpo_engine.planner import Plan, plan
 from hpo_engine.seeding import Purpose, rng, trial_seed
-from hpo_engine.study import Fidelity, Objective
+from hpo_engine.study import Acquisition, Fidelity, Objective
 from hpo_engine.trial import Measurement, Trial, TrialState
 
 LOSS = make_study(BRANIN).objective
@@ -133,6 +133,17 @@ def test_expected_improvement_suggests_as_its_logarithm_does() -> None:
     assert {i: t.parameters for i, t in one.trials.items()} == {i: t.parameters for i, t in two.trials.items()}
     first, second = (c.plans[-2].start[0].rationale.acquisition or 0.0 for c in (one, two))
     assert second == pytest.approx(math.exp(first))
+
+
+@pytest.mark.parametrize("acquisition", ["PI", "UCB"])
+def test_other_acquisition_functions_find_the_valley(acquisition: Acquisition) -> None:
+    study = make_study(BRANIN, "GP", trials=24)
+    study = replace(study, sampler=replace(study.sampler, acquisition=acquisition))
+    cluster = Cluster(study, branin, 4).run_in_waves()
+    assert cluster.best() < 1.0
+    late = cluster.plans[-1].start[-1].rationale
+    assert late.acquisition is not None
+    assert acquisition == "UCB" or 0 <= late.acquisition <= 1
 
 
 def test_model_under_hyperband_uses_the_highest_resource_with_enough_trials() -> None:

@@ -17,10 +17,9 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.stats import qmc
 
-from hpo_engine.acquisition.log_ei import log_ei, log_ei_slopes
-from hpo_engine.parameters import CategoricalParameter, FloatArray, IntArray, Parameter
+from hpo_engine.acquisition.functions import AcquisitionFunction
+from hpo_engine.parameters import CategoricalParameter, FloatArray, Parameter
 from hpo_engine.space import Space
-from hpo_engine.surrogate.posterior import Posterior
 from hpo_engine.trial import Parameters
 
 COMPLETE = 512
@@ -36,33 +35,19 @@ SWEPT_CELLS = 16
 
 @dataclass(frozen=True)
 class Choice:
-    """A configuration, its encoding (d,) and its log EI."""
+    """A configuration, its encoding (d,) and its value."""
 
     parameters: Parameters
     encoded: FloatArray
-    log_ei: float
-
-
-@dataclass(frozen=True)
-class LogEI:
-    """The acquisition function: log EI below ``best`` under ``posterior``."""
-
-    posterior: Posterior
-    best: float
-
-    def __call__(self, points: FloatArray) -> FloatArray:
-        """Values (n,) at encoded ``points`` (n, d)."""
-        return log_ei(*self.posterior.predict(points), self.best)
-
-    def with_slopes(self, point: FloatArray, coordinates: IntArray) -> tuple[float, FloatArray]:
-        """Value at one encoded point (d,), and derivatives (c,) by some of its active coordinates."""
-        mean, sd, mean_slopes, sd_slopes = self.posterior.predict_with_slopes(point, coordinates)
-        value, by_mean, by_sd = log_ei_slopes(mean, sd, self.best)
-        return value, by_mean * mean_slopes + by_sd * sd_slopes
+    value: float
 
 
 def maximise(
-    space: Space, function: LogEI, used: Collection[str], anchors: FloatArray, generator: np.random.Generator
+    space: Space,
+    function: AcquisitionFunction,
+    used: Collection[str],
+    anchors: FloatArray,
+    generator: np.random.Generator,
 ) -> Choice | None:
     """The unused configuration of the largest value that was found; None when the pool holds used ones only.
 
@@ -84,7 +69,7 @@ def maximise(
     return None
 
 
-def _best_of_all(space: Space, function: LogEI, used: Collection[str]) -> Choice | None:
+def _best_of_all(space: Space, function: AcquisitionFunction, used: Collection[str]) -> Choice | None:
     unused = [parameters for parameters in space.configurations() if space.key(parameters) not in used]
     if not unused:
         return None
@@ -114,7 +99,7 @@ def _mutants(space: Space, anchors: FloatArray, generator: np.random.Generator) 
     return np.where(changes, moved, parents)
 
 
-def _refine(space: Space, function: LogEI, latent: FloatArray, value: float) -> tuple[FloatArray, float]:
+def _refine(space: Space, function: AcquisitionFunction, latent: FloatArray, value: float) -> tuple[FloatArray, float]:
     for _ in range(ROUNDS):
         before = value
         latent, value = _climb(space, function, latent, value)
@@ -124,7 +109,7 @@ def _refine(space: Space, function: LogEI, latent: FloatArray, value: float) -> 
     return latent, value
 
 
-def _climb(space: Space, function: LogEI, latent: FloatArray, value: float) -> tuple[FloatArray, float]:
+def _climb(space: Space, function: AcquisitionFunction, latent: FloatArray, value: float) -> tuple[FloatArray, float]:
     """L-BFGS-B over the active numbers. What is active stays so on the way; the end is kept only if it is better."""
     encoded = space.snap(latent[None, :])[0]
     coordinates = np.flatnonzero([_is_smooth(p) for p in space.parameters] & ~np.isnan(encoded))
@@ -145,7 +130,9 @@ def _climb(space: Space, function: LogEI, latent: FloatArray, value: float) -> t
     return _better(space, function, latent, value, climbed[None, :])
 
 
-def _local_search(space: Space, function: LogEI, latent: FloatArray, value: float) -> tuple[FloatArray, float]:
+def _local_search(
+    space: Space, function: AcquisitionFunction, latent: FloatArray, value: float
+) -> tuple[FloatArray, float]:
     """The best single change of a discrete parameter, again and again until none is better."""
     for _ in range(LOCAL_STEPS):
         changes = list(_single_changes(space, latent))
@@ -173,7 +160,7 @@ def _single_changes(space: Space, latent: FloatArray) -> Iterator[FloatArray]:
 
 
 def _better(
-    space: Space, function: LogEI, latent: FloatArray, value: float, others: FloatArray
+    space: Space, function: AcquisitionFunction, latent: FloatArray, value: float, others: FloatArray
 ) -> tuple[FloatArray, float]:
     """The best of ``others`` (n, d) if it beats ``value``, else ``latent``."""
     values = function(space.snap(others))
