@@ -11,7 +11,7 @@ from hpo_engine.space import Space
 SamplerName = Literal["Random", "Sobol", "GP", "TPE"]
 SchedulerName = Literal["None", "Hyperband"]
 Kernel = Literal["Matern52", "SquaredExponential"]
-Acquisition = Literal["LogEI", "EI", "PI", "UCB"]
+Acquisition = Literal["LogEI", "EI", "PI", "UCB", "Thompson"]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from hpo_engine.acquisition.functions import LCB, AcquisitionFunction, LogEI, Lo
 from hpo_engine.acquisition.log_ei import log_ei, log_ei_slopes, log_h
 from hpo_engine.acquisition.maximise import maximise
 from hpo_engine.acquisition.pending import condemns, with_believed, with_failures
+from hpo_engine.acquisition.thompson import thompson
 from hpo_engine.samplers.gp import improved
 from hpo_engine.space import CategoricalParameter, FloatParameter, IntParameter, Space
 from hpo_engine.surrogate.kernels import Kernel, metrics
@@ -100,6 +101,20 @@ def test_the_second_target_is_a_quarter_better_whatever_the_sign() -> None:
         target = improved(outputs, best)
         assert outputs.inverse(np.array([target])) == pytest.approx(losses[0] - 0.25 * abs(losses[0]))
         assert target < best
+
+
+def test_thompson_chooses_as_often_as_a_configuration_is_the_lowest() -> None:
+    p, points = posterior(TINY, n=4), np.array([TINY.encode(c) for c in TINY.configurations()])
+    mean, covariance = p.joint(points)
+    assert mean == pytest.approx(p.predict(points)[0])
+    assert np.sqrt(np.diag(covariance)) == pytest.approx(p.predict(points)[1], abs=1e-6)
+    draws = np.random.default_rng(5).multivariate_normal(mean, covariance, size=20_000, check_valid="ignore")
+    expected = np.bincount(np.argmin(draws, axis=1), minlength=8) / 20_000
+    choices = [thompson(TINY, p, set(), np.empty((0, 3)), np.random.default_rng(i)) for i in range(1000)]
+    keys = [TINY.key(c) for c in TINY.configurations()]
+    chosen = [keys.index(TINY.key(choice.parameters)) for choice in choices if choice is not None]
+    assert np.bincount(chosen, minlength=8) / 1000 == pytest.approx(expected, abs=0.08)
+    assert thompson(TINY, p, set(keys), np.empty((0, 3)), np.random.default_rng(0)) is None
 
 
 def test_small_spaces_are_searched_completely() -> None:

@@ -56,7 +56,7 @@ def maximise(
     size = space.size()
     if size is not None and size <= COMPLETE:
         return _best_of_all(space, function, used)
-    pool = np.vstack([_sobol(space.dimension, generator), _mutants(space, anchors, generator)])
+    pool = latent_pool(space, anchors, generator)
     values = function(space.snap(pool))
     order = np.argsort(-values, kind="stable")
     refined = [_refine(space, function, pool[i], float(values[i])) for i in order[:STARTS]]
@@ -77,6 +77,11 @@ def _best_of_all(space: Space, function: AcquisitionFunction, used: Collection[s
     values = function(encoded)
     best = int(np.argmax(values))
     return Choice(unused[best], encoded[best], float(values[best]))
+
+
+def latent_pool(space: Space, anchors: FloatArray, generator: np.random.Generator) -> FloatArray:
+    """Latent points (n, d) all over the space, and near the anchors."""
+    return np.vstack([_sobol(space.dimension, generator), _mutants(space, anchors, generator)])
 
 
 def _sobol(dimension: int, generator: np.random.Generator) -> FloatArray:

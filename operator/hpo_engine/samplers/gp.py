@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from scipy.linalg import LinAlgError
 
 from hpo_engine.acquisition.functions import LCB, AcquisitionFunction, LogEI, LogPI, beta
-from hpo_engine.acquisition.maximise import maximise
+from hpo_engine.acquisition.maximise import Choice, maximise
 from hpo_engine.acquisition.pending import with_believed, with_failures
+from hpo_engine.acquisition.thompson import thompson
 from hpo_engine.parameters import FloatArray
 from hpo_engine.rationale import Rationale
 from hpo_engine.samplers.base import History, keys
@@ -66,12 +68,11 @@ class GPSampler:
             return self._initial.suggest(index, pending)
         model, space = self._model, self._study.space
         self.notes = model.notes
-        function = self._function(model, pending, index)
-        generator = rng(self._study.seed, Purpose.CANDIDATES, index)
-        choice = maximise(space, function, self._used | keys(space, pending), model.anchors, generator)
+        posterior = self._with_pending(model, pending)
+        choice = self._choose(model, posterior, self._used | keys(space, pending), index)
         if choice is None:
             return self._initial.suggest(index, pending)
-        mean, sd = function.posterior.predict(choice.encoded[None, :])
+        mean, sd = posterior.predict(choice.encoded[None, :])
         low, middle, high = model.outputs.inverse(np.array([mean[0] - sd[0], mean[0], mean[0] + sd[0]]))
         return choice.parameters, Rationale(
             origin="GP",
@@ -94,9 +95,21 @@ class GPSampler:
             self.notes = (f"no model could be fitted ({error}); suggestions are space-filling",)
             return None
 
-    def _function(self, model: Model, pending: Sequence[Trial], index: int) -> AcquisitionFunction:
-        posterior = self._with_pending(model, pending)
-        match self._study.sampler.acquisition:
+    def _choose(self, model: Model, posterior: Posterior, used: set[str], index: int) -> Choice | None:
+        space, generator = self._study.space, rng(self._study.seed, Purpose.CANDIDATES, index)
+        acquisition = self._study.sampler.acquisition
+        if acquisition == "Thompson":
+            try:
+                return thompson(space, posterior, used, model.anchors, generator)
+            except LinAlgError as error:
+                self.notes = (*model.notes, f"no function could be drawn ({error}); a suggestion is space-filling")
+                return None
+        return maximise(space, self._function(acquisition, model, posterior, index), used, model.anchors, generator)
+
+    def _function(
+        self, name: Literal["LogEI", "EI", "PI", "UCB"], model: Model, posterior: Posterior, index: int
+    ) -> AcquisitionFunction:
+        match name:
             case "LogEI" | "EI":
                 return LogEI(posterior, model.best)
             case "PI":

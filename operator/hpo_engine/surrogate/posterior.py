@@ -47,6 +47,12 @@ class Posterior:
         variance = self.kernel.signal - np.einsum("ij,ij->j", V, V)
         return self.mean + cross.T @ self.alpha, np.sqrt(np.maximum(variance, SMALLEST_VARIANCE))
 
+    def joint(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Means (q,) and covariances (q, q) of the function at ``Z`` (q, d); eqs. 2.25 and 2.24."""
+        cross = self.kernel(self.X, Z)
+        V = solve_triangular(self.L, cross, lower=True, check_finite=False)
+        return self.mean + cross.T @ self.alpha, self.kernel(Z, Z) - V.T @ V
+
     def predict_with_slopes(self, z: FloatArray, coordinates: IntArray) -> tuple[float, float, FloatArray, FloatArray]:
         """Mean and sd at one point ``z`` (d,), and the derivatives (c,) of both by some of its active coordinates."""
         cross, slopes = self.kernel.with_slopes(z, self.X, coordinates)

@@ -53,9 +53,9 @@ class Sampler(ApiModel):
     kernel: Literal["Matern52", "SquaredExponential"] | None = Field(
         None, description="GP only: covariance function. Absent: Matern52."
     )
-    acquisition: Literal["LogEI", "EI", "PI", "UCB"] | None = Field(
+    acquisition: Literal["LogEI", "EI", "PI", "UCB", "Thompson"] | None = Field(
         None,
-        description="GP only: acquisition function. LogEI, EI: expected improvement. PI: probability of improvement, in turns on the best so far and on 25 % better. UCB: confidence bound, wider as the study goes on. Absent: LogEI.",
+        description="GP only: acquisition function. LogEI, EI: expected improvement. PI: probability of improvement, in turns on the best so far and on 25 % better. UCB: confidence bound, wider as the study goes on. Thompson: the best of one function drawn from the model. Absent: LogEI.",
     )
 
     rules = (
