@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from hpo_operator.cli.main import app
 from hpo_operator.cli.study_file import StudyFileError, read_study_files
-from hpo_operator.local.store import ObjectStore
+from hpo_operator.local.store import ObjectStore, exclusive
 from local.toy_runs import NAME, Runs, results, script, status, toy_study, until
 
 Raw = dict[str, Any]
@@ -198,6 +198,16 @@ def test_a_changed_immutable_section_is_refused(runs: Runs) -> None:
     assert invoke(*arguments, "--fresh")[0] == 0
     assert results(runs.stored()).keys() == before.keys()
     assert results(runs.stored()) != before
+
+
+def test_two_runs_of_one_study_do_not_meet(runs: Runs) -> None:
+    runs.write(toy_study(script(), trials=1))
+    arguments = ["run", str(runs.file), "--state", str(runs.state), "--plain"]
+    with exclusive(runs.state / NAME):
+        code, output = invoke(*arguments)
+    assert code == 2
+    assert "another hpo run works on this study; stop it, or choose another --state" in output
+    assert invoke(*arguments)[0] == 0
 
 
 def test_a_failed_study_has_an_exit_code_of_its_own(runs: Runs) -> None:

@@ -30,6 +30,15 @@ VOLUME_KINDS = (
 )
 """Volumes that the restricted profile allows."""
 
+SAFE_SYSCTLS = (
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.ping_group_range",
+)
+"""Sysctls that the restricted profile allows on every server that knows it."""
+
 TRAINER_CONTAINER = "trainer"
 
 
@@ -47,6 +56,14 @@ class _Seccomp(_Open):
     type: str = "RuntimeDefault"
 
 
+class _EnvVar(_Open):
+    name: str
+
+
+class _Port(_Open):
+    host_port: int = 0
+
+
 class _SecurityContext(_Open):
     privileged: bool = False
     allow_privilege_escalation: bool = False
@@ -54,10 +71,10 @@ class _SecurityContext(_Open):
     run_as_non_root: bool = True
     capabilities: _Capabilities = _Capabilities()
     seccomp_profile: _Seccomp = _Seccomp()
-
-
-class _EnvVar(_Open):
-    name: str
+    app_armor_profile: _Seccomp = _Seccomp()
+    proc_mount: str = "Default"
+    sysctls: list[_EnvVar] = Field(default_factory=list)
+    se_linux_options: dict[str, str] = Field(default_factory=dict)
 
 
 class _Resources(_Open):
@@ -72,7 +89,7 @@ class _Container(_Open):
     security_context: _SecurityContext = _SecurityContext()
     resources: _Resources = _Resources()
     volume_mounts: list[dict[str, Any]] = Field(default_factory=list)
-    ports: list[dict[str, Any]] = Field(default_factory=list)
+    ports: list[_Port] = Field(default_factory=list)
 
 
 class _PodSpec(_Open):
@@ -146,6 +163,9 @@ def _template_errors(template: _PodTemplate, path: str) -> Iterator[SpecError]:
                         f"{at}.env[{j}].name",
                         f"expected no name beginning with HPO_, which the operator sets, found {show(env.name)}",
                     )
+            for j, port in enumerate(container.ports):
+                if port.host_port:
+                    yield SpecError(f"{at}.ports[{j}].hostPort", f"expected none, found {port.host_port}")
     for i, volume in enumerate(spec.volumes):
         for kind in volume:
             if kind != "name" and kind not in VOLUME_KINDS:
@@ -171,3 +191,18 @@ def _security_errors(context: _SecurityContext, path: str) -> Iterator[SpecError
             f"{path}.seccompProfile.type",
             f"expected RuntimeDefault or Localhost, found {show(context.seccomp_profile.type)}",
         )
+    if context.app_armor_profile.type not in ("RuntimeDefault", "Localhost"):
+        yield SpecError(
+            f"{path}.appArmorProfile.type",
+            f"expected RuntimeDefault or Localhost, found {show(context.app_armor_profile.type)}",
+        )
+    if context.proc_mount != "Default":
+        yield SpecError(f"{path}.procMount", f"expected Default, found {show(context.proc_mount)}")
+    for i, sysctl in enumerate(context.sysctls):
+        if sysctl.name not in SAFE_SYSCTLS:
+            yield SpecError(f"{path}.sysctls[{i}].name", f"expected a safe sysctl, found {show(sysctl.name)}")
+    for key in ("user", "role"):
+        if context.se_linux_options.get(key):
+            yield SpecError(
+                f"{path}.seLinuxOptions.{key}", f"expected none, found {show(context.se_linux_options[key])}"
+            )

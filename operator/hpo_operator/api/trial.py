@@ -105,7 +105,9 @@ class TrialStatus(ApiModel):
     sampled_pod: str | None = Field(
         None, description="The Pod whose /metrics gave objective and resource, while they are not measured."
     )
-    pod_start_time: Time | None = Field(None, description="When the current Pod began to run.")
+    pod_start_time: Time | None = Field(
+        None, description="When the current Pod began to run; between two attempts, when the last one did."
+    )
     measurements: list[Measurement] = Field(default_factory=list, max_length=100, description="One per rung.")
     curve: list[CurvePoint] = Field(
         default_factory=list, max_length=MAX_CURVE_POINTS, description="Learning curve, downsampled."

@@ -19,12 +19,11 @@ from threadpoolctl import threadpool_limits
 
 from hpo_operator.api.errors import InvalidObject
 from hpo_operator.api.parse import parse_study
-from hpo_operator.cli.analysis import AnalysisError, analysis_view, load_study
 from hpo_operator.cli.history_plot import save_history
 from hpo_operator.cli.study_file import StudyFileError, read_study_files
 from hpo_operator.cli.table import study_view
 from hpo_operator.local.run import LocalSettings, open_store, run_study
-from hpo_operator.local.store import ObjectStore
+from hpo_operator.local.store import InUseError, ObjectStore, exclusive
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -71,9 +70,14 @@ def run(
     claims = dict(_claim(text) for text in volume)
     folder = state / manifest["metadata"]["name"]
     settings = LocalSettings(folder, claims, os.environ, _source_roots())
-    store = open_store(manifest, settings, fresh)
     name = manifest["metadata"]["name"]
-    interrupted = asyncio.run(_run_shown(store, name, settings, plain))
+    try:
+        with exclusive(folder):
+            store = open_store(manifest, settings, fresh)
+            interrupted = asyncio.run(_run_shown(store, name, settings, plain))
+    except InUseError as error:
+        errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(INVALID) from None
     raise typer.Exit(_report(store, name, folder, interrupted))
 
 
@@ -86,6 +90,9 @@ def analyse(
 
     Example: hpo analyse study.yaml
     """
+    # Imported here, since scipy.stats would double the start-up time of every other command.
+    from hpo_operator.cli.analysis import AnalysisError, analysis_view, load_study
+
     name = _load(Path(study))["metadata"]["name"] if Path(study).is_file() else study
     try:
         with threadpool_limits(limits=1):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,28 @@ from typing import Any
 from hpo_operator.reconcile.clock import to_text
 
 Object = dict[str, Any]
+
+
+class InUseError(Exception):
+    """Another process works on this folder."""
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold the study in ``folder`` alone; the lock ends with the process, however that ends.
+
+    Raises:
+        InUseError: another process holds it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f"{folder.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InUseError(
+                f"{folder}: another hpo run works on this study; stop it, or choose another --state"
+            ) from None
+        yield
 
 
 class ObjectStore:
