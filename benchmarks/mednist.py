@@ -53,6 +53,13 @@ def train_baseline(data: Path, config: dict[str, Any], epochs: int, seed: int) -
         return measurement
 
 
+def best_at_any_rung(trials: list[dict[str, Any]]) -> dict[str, Any]:
+    """The most accurate measurement of all, also of a trial that was not trained to the end."""
+    found = [(m["value"], m["resource"], t["metadata"]["name"]) for t in trials for m in t["status"]["measurements"]]
+    accuracy, epochs, trial = max(found)
+    return {"accuracy": accuracy, "epochs": epochs, "trial": trial}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
@@ -76,6 +83,7 @@ def main() -> int:
         "best_accuracy": best_metrics["accuracy"],
         "best_errors": best_metrics["errors"],
         "best_parameters": best["spec"]["parameters"],
+        "best_at_any_rung": best_at_any_rung(trials),
         "status": study["status"]["trials"],
         "start": study["status"]["startTime"],
         "end": study["status"]["completionTime"],
