@@ -23,10 +23,9 @@ def kill_during(studies: Studies, operator: OperatorProcess, study: Raw, rng: ra
     for _ in range(KILLS):
         time.sleep(rng.uniform(0.2, 3.5))  # when to strike; nothing is judged by it
         operator.daemon.kill()
-        assert "completionTime" not in studies.get("hpostudies", name).get("status", {}), (
-            "it ended before the last kill"
-        )
+        ended = "completionTime" in studies.get("hpostudies", name).get("status", {})
         operator.start()
+        assert not ended, "the study ended before the last kill"
     return studies.wait(name, seconds=300)
 
 

@@ -15,12 +15,11 @@ from stand.control_plane import ControlPlane
 from stand.volumes import make_claim
 
 Raw = dict[str, Any]
-TOY_TRAINER = Path(__file__).with_name("toy_trainer.py")
 
 
 def toy_study(name: str, trials: int, parallelism: int = 1, mode: str = "report", **spec: Any) -> Raw:
     """A study of a trainer that takes a tenth of a second. ``mode``: how it behaves, see toy_trainer.py."""
-    command = ["python", str(TOY_TRAINER), mode, "$(HPO_PARAM_x)"]
+    command = ["python", "-m", "stand.toy_trainer", mode, "$(HPO_PARAM_x)"]
     container = {"name": "trainer", "image": "toy", "command": command}
     return {
         "apiVersion": "hpo.study/v1alpha1",

@@ -1,4 +1,4 @@
-"""A trial in a tenth of a second: ``toy_trainer.py MODE X``, by the contract of docs/trainer-contract.md.
+"""A trial in a tenth of a second: ``python -m stand.toy_trainer MODE X``, by the contract of docs/trainer-contract.md.
 
 Modes: report (a final message), metrics (only /metrics, no message), nan, silent, crash, oom,
 slow and slower (report after 1 and 5 seconds), wait (for ever the first

@@ -53,7 +53,6 @@ def test_a_short_trial_learns(folder: Path, tmp_path: Path) -> None:
     outcome = TrialRunner(tmp_path, folder, "segmentation", config).run(3)
     assert outcome.code == 0
     assert outcome.metrics["dice"] > 0.6
-    assert outcome.message["seconds"] < 120
 
 
 def test_the_picture(folder: Path, tmp_path: Path) -> None:
