@@ -43,7 +43,7 @@ class OperatorProcess:
         }
         environ = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.environ.get("STUBPATH", "") + ":" + str(ROOT / "operator"),
+            "PYTHONPATH": str(ROOT / "operator"),
         } | settings
         return self._plane.launch("operator", [sys.executable, "-m", "hpo_operator"], environ)
 
