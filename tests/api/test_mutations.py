@@ -6,7 +6,6 @@ import copy
 import datetime
 import json
 import random
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -136,11 +135,10 @@ def ring() -> Any:
     ],
     ids=["deep", "laughs", "ring", "text", "integer", "list", "objects", "key", "keys"],
 )  # fmt: skip
+@pytest.mark.timeout(20)  # a blow-up would take hours
 def test_huge_values(place: str, value: Any) -> None:
     raw = corpus.study("pod")
     parent, last = corpus.container(raw, place)
     parent[last] = value
-    begin = time.process_time()
     accepted = assert_answers(parse_study, raw)
     assert not accepted or place == "status"
-    assert time.process_time() - begin < 2

