@@ -10,8 +10,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import count, islice
 
-from hpo_engine.fidelity.hyperband import Hyperband
+from hpo_engine.fidelity import build_scheduler
+from hpo_engine.fidelity.base import Scheduler
 from hpo_engine.incumbent import incumbent
+from hpo_engine.memory import Memory
 from hpo_engine.rationale import Rationale
 from hpo_engine.samplers import build_sampler
 from hpo_engine.samplers.base import History
@@ -51,11 +53,12 @@ class Plan:
     notes: tuple[str, ...] = field(default=())
 
 
-def plan(study: Study, trials: Collection[Trial], slots: int) -> Plan:
+def plan(study: Study, trials: Collection[Trial], slots: int, memory: Memory | None = None) -> Plan:
     """The next steps. ``slots``: how many trials may begin to run now, besides those that run already.
 
     Promotions come first, then new trials on the lowest unused indices, each seeing the earlier ones as running.
     Once the incumbent reaches the objective's target, what still runs is stopped and nothing begins.
+    ``memory``: of the same study's earlier plans; it saves time and changes nothing.
     """
     history = History.of(study, trials)
     running = tuple(trial.index for trial in history.trials if trial.state is TrialState.RUNNING)
@@ -64,36 +67,28 @@ def plan(study: Study, trials: Collection[Trial], slots: int) -> Plan:
         return Plan(stop=running, done=not running, notes=(f"trial {best.index} reached the target",))
     size = study.space.size()
     exhausted = size is not None and len(history.used(study.space)) >= size
-    due = tuple(_promotions(study, history, exhausted))
+    scheduler, by_index = build_scheduler(study), {trial.index: trial for trial in history.trials}
+    due = tuple(Promotion(a.index, a.rung, a.resource) for a in scheduler.advances(by_index, closed=exhausted))
     promote = due[: max(0, slots)]
-    start, notes = _starts(study, history, 0 if exhausted else max(0, slots - len(promote)))
+    free = 0 if exhausted else max(0, slots - len(promote))
+    start, notes = _starts(study, history, scheduler, free, memory or Memory())
     more = not exhausted and next(_unused_indices(study, history), None) is not None
     return Plan(
         start=start,
         promote=promote,
+        stop=tuple(scheduler.stops(by_index)),
         done=not (running or due or start or more),
         notes=(*_notes(history, size if exhausted and len(history.trials) < study.trials else None), *notes),
     )
 
 
-def _promotions(study: Study, history: History, exhausted: bool) -> Iterator[Promotion]:
-    if study.scheduler != "Hyperband":
-        return
-    by_index = {trial.index: trial for trial in history.trials}
-    for advance in _hyperband(study).advances(by_index, closed=exhausted):
-        yield Promotion(advance.index, advance.rung, advance.resource)
-
-
-def _hyperband(study: Study) -> Hyperband:
-    assert study.fidelity is not None  # Study refuses Hyperband without one
-    return Hyperband(study.fidelity, study.objective, study.trials)
-
-
-def _starts(study: Study, history: History, slots: int) -> tuple[tuple[Suggestion, ...], tuple[str, ...]]:
+def _starts(
+    study: Study, history: History, scheduler: Scheduler, slots: int, memory: Memory
+) -> tuple[tuple[Suggestion, ...], tuple[str, ...]]:
     """At most ``slots`` new trials, and the sampler's notes."""
     if slots == 0:
         return (), ()
-    sampler = build_sampler(study, history)
+    sampler = build_sampler(study, history, memory)
     started: list[Suggestion] = []
     pending: list[Trial] = []
     for index in islice(_unused_indices(study, history), slots):
@@ -101,18 +96,10 @@ def _starts(study: Study, history: History, slots: int) -> tuple[tuple[Suggestio
         if suggested is None:
             break
         parameters, rationale = suggested
-        resource, bracket = _first_resource(study, index)
-        started.append(Suggestion(index, parameters, resource, replace(rationale, bracket=bracket)))
-        pending.append(Trial(index, parameters, TrialState.RUNNING, resource=resource))
+        entry = scheduler.entry(index)
+        started.append(Suggestion(index, parameters, entry.resource, replace(rationale, bracket=entry.bracket)))
+        pending.append(Trial(index, parameters, TrialState.RUNNING, resource=entry.resource))
     return tuple(started), sampler.notes
-
-
-def _first_resource(study: Study, index: int) -> tuple[int, int | None]:
-    """What a new trial is trained to first, and its bracket."""
-    if study.scheduler == "Hyperband":
-        bracket = _hyperband(study).bracket(index)
-        return bracket.rungs[0].resource, bracket.s
-    return (study.fidelity.maximum if study.fidelity is not None else 0), None
 
 
 def _unused_indices(study: Study, history: History) -> Iterator[int]:

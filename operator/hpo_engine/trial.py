@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 Value = float | int | str
@@ -29,10 +30,17 @@ class TrialState(Enum):
 
 @dataclass(frozen=True)
 class Measurement:
-    """The objective (as the user states it, not negated; finite) after ``resource`` units in total (0: no fidelity)."""
+    """The objective (as the user states it, not negated) after ``resource`` units in total (0: no fidelity).
+
+    ``seconds``: wall time of the rung that ended here, ``memory``: the most bytes it used, ``metrics``: everything else
+    that was reported; all as far as they are known.
+    """
 
     resource: int
     value: float
+    seconds: float | None = None
+    memory: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

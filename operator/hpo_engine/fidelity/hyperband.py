@@ -9,22 +9,13 @@ may start, so no slot idles as long as there is something to start.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
+from hpo_engine.fidelity.base import Advance, Entry
 from hpo_engine.fidelity.brackets import Bracket, Rung, hyperband_brackets
 from hpo_engine.incumbent import loss_at
 from hpo_engine.study import Fidelity, Objective
 from hpo_engine.trial import Trial, TrialState
-
-
-@dataclass(frozen=True)
-class Advance:
-    """Trial ``index`` deserves rung ``rung``, which ends at ``resource``."""
-
-    index: int
-    rung: int
-    resource: int
 
 
 class Hyperband:
@@ -44,6 +35,10 @@ class Hyperband:
             place -= bracket.width
         raise AssertionError("a place within the iteration lies in one of its brackets")
 
+    def entry(self, index: int) -> Entry:
+        bracket = self.bracket(index)
+        return Entry(bracket.rungs[0].resource, bracket.s)
+
     def advances(self, trials: Mapping[int, Trial], closed: bool) -> Iterator[Advance]:
         """Promotions that are due, earliest bracket first, within a bracket the best first.
 
@@ -54,6 +49,10 @@ class Hyperband:
             if any(index in trials for index in members):
                 fitting = bracket.narrowed(len(members), self._fidelity.eta)
                 yield from self._advances_within(fitting, [trials.get(index) for index in members])
+
+    def stops(self, trials: Mapping[int, Trial]) -> Iterator[int]:
+        """None: who is not promoted has paused already."""
+        return iter(())
 
     def _brackets(self, end: int) -> Iterator[tuple[Bracket, range]]:
         """Every bracket that begins before ``end``, and the indices of its trials."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hpo_engine.memory import Memory
 from hpo_engine.samplers.base import History, Sampler
 from hpo_engine.samplers.gp import GPSampler
 from hpo_engine.samplers.sobol import SobolSampler
@@ -10,7 +11,7 @@ from hpo_engine.samplers.uniform import UniformSampler
 from hpo_engine.study import Study
 
 
-def build_sampler(study: Study, history: History) -> Sampler:
+def build_sampler(study: Study, history: History, memory: Memory) -> Sampler:
     """The study's sampler, for suggestions after exactly this history."""
     match study.sampler.name:
         case "Random":
@@ -18,6 +19,6 @@ def build_sampler(study: Study, history: History) -> Sampler:
         case "Sobol":
             return SobolSampler(study, history)
         case "GP":
-            return GPSampler(study, history)
+            return GPSampler(study, history, memory)
         case "TPE":
             return TPESampler(study, history)

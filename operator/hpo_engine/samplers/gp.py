@@ -19,6 +19,7 @@ from hpo_engine.acquisition.functions import LCB, AcquisitionFunction, LogEI, Lo
 from hpo_engine.acquisition.maximise import Choice, maximise
 from hpo_engine.acquisition.pending import with_believed, with_failures
 from hpo_engine.acquisition.thompson import thompson
+from hpo_engine.memory import Memory
 from hpo_engine.parameters import FloatArray
 from hpo_engine.rationale import Rationale
 from hpo_engine.samplers.base import History, keys
@@ -57,8 +58,8 @@ class Model:
 class GPSampler:
     """Sobol points until the initial design is done and enough is measured, then the model's suggestions."""
 
-    def __init__(self, study: Study, history: History) -> None:
-        self._study, self._history = study, history
+    def __init__(self, study: Study, history: History, memory: Memory) -> None:
+        self._study, self._history, self._memory = study, history, memory
         self._initial = SobolSampler(study, history)
         self._used = history.used(study.space)
         self.notes: tuple[str, ...] = ()

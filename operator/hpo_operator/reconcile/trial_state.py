@@ -98,7 +98,10 @@ def engine_trial(view: TrialView, parameters: engine.Parameters) -> engine.Trial
         state=view.state,
         rung=spec.rung,
         resource=spec.resource,
-        measurements=tuple(engine.Measurement(m.resource, m.value) for m in status.measurements),
+        measurements=tuple(
+            engine.Measurement(m.resource, m.value, m.seconds, m.peak_memory_bytes, m.metrics)
+            for m in status.measurements
+        ),
         failure=status.failure.reason if status.failure else None,
     )
 
