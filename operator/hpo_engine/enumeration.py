@@ -52,7 +52,9 @@ class Enumeration:
     def __init__(self, space: Space) -> None:
         size = space.size()
         if size is None or size > LARGEST:
-            raise ValueError(f"expected a finite space of at most {LARGEST} configurations, found {size or 'a continuum'}")
+            raise ValueError(
+                f"expected a finite space of at most {LARGEST} configurations, found {size or 'a continuum'}"
+            )
         self.space, self.size = space, size
         self._column = {p.name: j for j, p in enumerate(space.parameters)}
         self._segments: dict[str, tuple[Segment, ...]] = {}
