@@ -18,6 +18,7 @@ class Purpose(IntEnum):
     FIT = 3
     CANDIDATES = 4
     TRAINING = 5
+    ANALYSIS = 30
 
 
 def rng(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generator:
