@@ -1,0 +1,1 @@
+"""Search quality against peers: one simulated asynchronous cluster, the same problems and budgets for every method."""

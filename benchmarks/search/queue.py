@@ -1,0 +1,104 @@
+"""Which runs are due, in which order, and running them one batch after another.
+
+What matters comes first: all methods get the first ten seeds before any gets the next ten, and within ten the middle
+number of workers before the small and the large.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from search.methods import entry
+from search.store import Key, Store
+
+ROOT = Path(__file__).resolve().parents[2]
+ROUND = 10
+PATHS = ("operator", "tests", "benchmarks")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Runs of one method on one problem that share an interpreter."""
+
+    method: str
+    problem: str
+    workers: int
+    seeds: tuple[int, ...]
+
+
+def due(
+    store: Store, labels: dict[str, str], problems: Sequence[str], workers: Sequence[int], seeds: Sequence[int]
+) -> list[Batch]:
+    """The batches that are not stored, in order. ``labels``: under which name each method's runs are stored."""
+    stored = {method: store.load(label) for method, label in labels.items()}
+    batches = []
+    for _, group in groupby(seeds, key=lambda seed: seed // ROUND):
+        of_round = tuple(group)
+        for count in workers:
+            for name in problems:
+                for method in labels:
+                    missing = tuple(s for s in of_round if Key(name, count, s) not in stored[method])
+                    if missing:
+                        batches.append(Batch(method, name, count, missing))
+    return batches
+
+
+def perform(batches: Sequence[Batch], labels: dict[str, str], raw: Path, jobs: int, timeout: float) -> None:
+    """Runs the batches, at most ``jobs`` at once, each in a process of its own."""
+    revision = _revision()
+    with ThreadPoolExecutor(jobs) as pool:
+        done = pool.map(lambda batch: _run(batch, labels[batch.method], raw, revision, timeout), batches)
+        for i, (batch, code) in enumerate(zip(batches, done, strict=True), start=1):
+            note = "" if code == 0 else f"  (exit code {code})"
+            seeds = f"{batch.seeds[0]}..{batch.seeds[-1]}"
+            print(f"{i}/{len(batches)} {batch.method} {batch.problem} x{batch.workers} seeds {seeds}{note}", flush=True)
+
+
+def _run(batch: Batch, label: str, raw: Path, revision: str, timeout: float) -> int:
+    arguments = [batch.method, batch.problem, str(batch.workers), *map(str, batch.seeds)]
+    options = ["--raw", str(raw), "--label", label, "--revision", revision]
+    command = [interpreter(batch.method), "-m", "search.worker", *arguments, *options]
+    try:
+        return subprocess.run(command, env=_environment(), cwd=ROOT, timeout=timeout, check=False).returncode
+    except subprocess.TimeoutExpired:
+        return 124
+
+
+def interpreter(method: str) -> str:
+    venv = entry(method).venv
+    return sys.executable if venv is None else str(ROOT / ".bench-venvs" / venv / "bin" / "python")
+
+
+def installed(method: str) -> bool:
+    return Path(interpreter(method)).exists()
+
+
+def _environment() -> dict[str, str]:
+    """One thread per process, so that CPU seconds compare; and the same hash of a text everywhere."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    path = os.pathsep.join(str(ROOT / folder) for folder in PATHS)
+    return {**os.environ, **threads, "PYTHONPATH": path, "PYTHONHASHSEED": "0"}
+
+
+def _revision() -> str:
+    """The commit, with a mark where the engine differs from it."""
+
+    def git(*arguments: str) -> str:
+        answer = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+        return answer.stdout.strip()
+
+    changed = "+" if git("status", "--porcelain", "--", "operator/hpo_engine") else ""
+    return git("rev-parse", "--short", "HEAD") + changed
+
+
+def rounds(text: str) -> Iterator[int]:
+    """``0:30`` or a single seed."""
+    start, _, end = text.partition(":")
+    return iter(range(int(start), int(end) if end else int(start) + 1))

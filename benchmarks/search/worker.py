@@ -1,0 +1,73 @@
+"""Runs one method under its own interpreter: ``python -m search.worker METHOD PROBLEM WORKERS SEED...``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import traceback
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from search.cluster import Cluster
+from search.methods import entry, make
+from search.problems import problem
+from search.store import Run, Store
+
+BUDGETS = {1: 20.0, 4: 40.0, 16: 100.0}
+"""By the number of workers, in full trainings."""
+DIGITS = 9
+
+
+def run_once(method: str, name: str, workers: int, seed: int, label: str, described: str) -> Run:
+    """A run that dies keeps what it reached until then, and why."""
+    objective = problem(name)
+    began, error = time.perf_counter(), None
+    cluster = Cluster(objective, make(method, objective, workers, seed), workers, BUDGETS[workers], seed)
+    try:
+        cluster.run()
+    except Exception:
+        error = traceback.format_exc(limit=-4)[-1500:]
+        print(f"{method} {name} x{workers} seed {seed}: {error}", file=sys.stderr, flush=True)
+    outcome = cluster.outcome
+    return Run(
+        label, described, name, workers, seed, BUDGETS[workers],
+        [(round(spent, DIGITS), _short(loss), _short(truth)) for spent, loss, truth in outcome.steps],
+        outcome.trials, outcome.jobs, outcome.units, round(outcome.busy, 4),
+        round(outcome.seconds, 4), round(outcome.cpu, 4), round(time.perf_counter() - began, 4), error,
+    )  # fmt: skip
+
+
+def describe(method: str, revision: str) -> str:
+    """The version of the peer's package, or the engine's revision as the caller knows it."""
+    package = entry(method).package
+    try:
+        return f"{package} {version(package)}" if package else revision
+    except PackageNotFoundError:
+        return f"{package} ?"
+
+
+def _short(x: float) -> float:
+    return float(f"{x:.7g}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("method")
+    parser.add_argument("problem")
+    parser.add_argument("workers", type=int)
+    parser.add_argument("seeds", type=int, nargs="+")
+    parser.add_argument("--raw", type=Path, required=True)
+    parser.add_argument("--label", required=True)
+    parser.add_argument("--revision", default="")
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    described = describe(args.method, args.revision)
+    for seed in args.seeds:
+        run = run_once(args.method, args.problem, args.workers, seed, args.label, described)
+        Store(args.raw).append(run)
+
+
+if __name__ == "__main__":
+    main()
