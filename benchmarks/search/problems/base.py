@@ -47,6 +47,9 @@ class Problem(Protocol):
     typical: float
     diverged: float
 
+    def begin(self) -> Problem:
+        """The problem for one run: what was drawn in others is forgotten."""
+
     def curve(self, parameters: Parameters, seed: int) -> Curve: ...
 
 

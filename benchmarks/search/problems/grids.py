@@ -93,6 +93,9 @@ class Grid:
         spread = np.log(start / self.typical) if self.log else start - self.typical
         self.made = MadeCurve(self.name, self.space, self.max_resource, start, 0.02 * float(spread), self.log)
 
+    def begin(self) -> Grid:
+        return self
+
     def curve(self, parameters: Parameters, seed: int) -> Curve:
         row = self.row(parameters)
         column = float(self.finals[row, seed % self.finals.shape[1]])
@@ -100,7 +103,7 @@ class Grid:
         return Curve(observed, self.made.truth(parameters, float(self.means[row])), float(self.costs[row]))
 
     def row(self, parameters: Parameters) -> int:
-        cells = [int(p.cell(np.asarray(p.encode(parameters[p.name])))) for p in self.space.parameters]  # type: ignore[union-attr]
+        cells = [int(p.cell(np.asarray(p.encode(parameters[p.name])))) for p in self.space.parameters]
         return int(np.ravel_multi_index(cells, [p.cells or 0 for p in self.space.parameters]))
 
 

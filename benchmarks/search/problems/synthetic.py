@@ -43,6 +43,9 @@ class Synthetic:
         noise = 0.002 * (self.typical - self.best)
         self.made = MadeCurve(self.name, self.space, self.max_resource, start, noise)
 
+    def begin(self) -> Synthetic:
+        return self
+
     def curve(self, parameters: Parameters, seed: int) -> Curve:
         final = self.final(parameters)
         observed, truth = self.made.observed(parameters, final, seed), self.made.truth(parameters, final)

@@ -2,15 +2,20 @@
 
 1,000 optimiser settings per task, with validation losses at 51 points of a training. The first point is before any
 training, so resources 1..50 are the others. A suggestion anywhere in the space gets the curve of its nearest
-neighbour in the unit cube (as Syne Tune does for LCBench). A curve ends where it is no finite number. No noise.
+neighbour in the unit cube among those that the run has not drawn yet. A thousand points are so sparse in eight
+dimensions that, were neighbours drawn again and again, every search that looks around its incumbent would train the
+same curve over and over, and random search would win for no reason of its own; in a real study no two configurations
+share a curve. The search is told the outcome as that of its own suggestion. A curve ends where it is no finite
+number. No noise.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpo_engine.space import FloatParameter, Space
 from hpo_engine.trial import Parameters
@@ -49,11 +54,14 @@ class TaskSet:
     losses: FloatArray
     space: Space = SPACE
     max_resource: int = 50
+    drawn: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
     best: float = field(init=False)
     typical: float = field(init=False)
     diverged: float = field(init=False)
 
     def __post_init__(self) -> None:
+        if not len(self.drawn):
+            self.drawn = np.zeros(len(self.points), dtype=bool)
         ended = np.cumsum(~np.isfinite(self.losses), axis=1) > 0
         self.losses = np.where(ended, np.nan, self.losses)
         lowest = np.min(np.where(ended, np.inf, self.losses), axis=1)
@@ -61,10 +69,16 @@ class TaskSet:
         self.typical = float(np.median(lowest))
         self.diverged = 10.0 * float(np.nanmedian(self.losses[:, 0]))
 
+    def begin(self) -> TaskSet:
+        """The same task for one run, with no curve drawn yet."""
+        return replace(self, drawn=np.zeros(len(self.points), dtype=bool))
+
     def curve(self, parameters: Parameters, seed: int) -> Curve:
+        """The nearest curve that was not drawn before; it counts as drawn from now on."""
         distance = np.sum((self.points - self.space.encode(parameters)) ** 2, axis=1)
-        losses = self.losses[int(np.argmin(distance))]
-        return Curve(losses, losses, 1 / self.max_resource)
+        nearest = int(np.argmin(np.where(self.drawn, np.inf, distance)))
+        self.drawn[nearest] = True
+        return Curve(self.losses[nearest], self.losses[nearest], 1 / self.max_resource)
 
 
 @cache
