@@ -27,6 +27,14 @@ class Memory:
         self._kept[name] = (arguments, value)
         return value
 
+    def keep(self, name: str, value: object) -> None:
+        """Make ``value`` the latest result under ``name``, for computations that find out themselves what is shared."""
+        self._kept[name] = (None, value)
+
+    def forget(self, name: str) -> None:
+        """Let go of the latest result under ``name``, so that it takes no space while the next one is made."""
+        self._kept.pop(name, None)
+
     def last(self, name: str) -> object | None:
         """The latest result under ``name`` whatever its arguments, for computations that can go on from it."""
         kept = self._kept.get(name)

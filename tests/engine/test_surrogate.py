@@ -6,7 +6,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import LinAlgError
 from scipy.optimize import approx_fprime
@@ -15,7 +15,7 @@ from engine.studies import MIXED
 from hpo_engine.parameters import FloatArray, IntArray
 from hpo_engine.study import Kernel as KernelName
 from hpo_engine.surrogate import fitting
-from hpo_engine.surrogate.cholesky import append, factor, truncate
+from hpo_engine.surrogate.cholesky import factor
 from hpo_engine.surrogate.fitting import NegativeLogPosterior, fit_surrogate, representative
 from hpo_engine.surrogate.kernels import Kernel, Metric, metrics, squared_distance
 from hpo_engine.surrogate.outputs import fit_outputs, inverse_yeo_johnson, yeo_johnson
@@ -130,16 +130,6 @@ def test_marginal_likelihood_is_the_normal_density() -> None:
     C = k(X, X) + np.exp(-6) * np.eye(12)
     _, log_determinant = np.linalg.slogdet(2 * np.pi * C)
     assert value == pytest.approx(0.5 * log_determinant + 0.5 * y @ np.linalg.solve(C, y), rel=1e-10)
-
-
-@given(st.integers(0, 30), st.integers(1, 10), st.integers(0, 2**32 - 1))
-@settings(max_examples=50)
-def test_appended_and_truncated_factors_are_full_factors(n: int, m: int, seed: int) -> None:
-    G = np.random.default_rng(seed).normal(size=(n + m, n + m))
-    K = G @ G.T + np.eye(n + m)
-    L = append(factor(K[:n, :n])[0], K[:n, n:], K[n:, n:])
-    assert np.allclose(L, np.linalg.cholesky(K), atol=1e-10)
-    assert np.allclose(truncate(L, n), np.linalg.cholesky(K[:n, :n]), atol=1e-10)
 
 
 def test_factor_takes_the_least_jitter_and_says_so() -> None:

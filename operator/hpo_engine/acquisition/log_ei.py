@@ -38,13 +38,13 @@ def log_ei(mean: FloatArray, sd: FloatArray, best: float) -> FloatArray:
     return np.asarray(np.log(sd) + log_h((best - mean) / sd))
 
 
-def log_ei_slopes(mean: float, sd: float, best: float) -> tuple[float, float, float]:
-    """log EI of one belief, and its derivatives by the mean and by the standard deviation."""
-    z = np.asarray((best - mean) / sd)
-    h = float(log_h(z))
-    by_mean = -np.exp(float(log_ndtr(z)) - h) / sd
-    by_sd = np.exp(-0.5 * float(z) ** 2 - HALF_LOG_2PI - h) / sd
-    return float(np.log(sd)) + h, float(by_mean), float(by_sd)
+def log_ei_slopes(mean: FloatArray, sd: FloatArray, best: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """log EI of beliefs, and its derivatives by the mean and by the standard deviation; all (n,)."""
+    z = (best - mean) / sd
+    h = log_h(z)
+    by_mean = -np.exp(log_ndtr(z) - h) / sd
+    by_sd = np.exp(-0.5 * z**2 - HALF_LOG_2PI - h) / sd
+    return np.log(sd) + h, by_mean, by_sd
 
 
 def _log1mexp(x: FloatArray) -> FloatArray:

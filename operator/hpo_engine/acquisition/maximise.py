@@ -1,8 +1,12 @@
 """Where the acquisition function is largest, over mixed and conditional spaces, without repeating a configuration.
 
-A broad pool (a scrambled Sobol set, and mutations of the best configurations so far) is valued at once. The best of it
-are refined in turns: numbers by L-BFGS-B with analytic gradients, everything discrete by steepest local search over
-all single changes. Small finite spaces are valued completely instead. The generator is the only source of chance.
+A broad pool (a shifted Sobol set, and mutations of the best configurations so far) is valued at once. The best of it
+are refined together, in turns: numbers by climbing with analytic slopes, everything discrete by steepest local search
+over all single changes. Finite spaces are valued completely instead, as long as that costs no more than ENTIRELY.
+The generator is the only source of chance.
+
+With more than EXACT observations pool and climbs see exact means, but standard deviations by a part of the data around
+where they are; what they find is then valued exactly.
 
 "Latent" points (d,) have a coordinate for every parameter, active or not, so that a change of a parent finds values for
 the children it brings to life; "encoded" points have NaN there, as the kernel wants.
@@ -10,36 +14,37 @@ the children it brings to life; "encoded" points have NaN there, as the kernel w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection
+from functools import lru_cache
 
 import numpy as np
-from scipy.optimize import minimize
+from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from hpo_engine.acquisition.functions import AcquisitionFunction
-from hpo_engine.parameters import CategoricalParameter, FloatArray, Parameter
+from hpo_engine.acquisition.ascent import ascend
+from hpo_engine.acquisition.choice import Choice
+from hpo_engine.acquisition.functions import AcquisitionFunction, Batched
+from hpo_engine.acquisition.single_changes import is_smooth, single_changes
+from hpo_engine.acquisition.whole_space import best_of_space
+from hpo_engine.parameters import FloatArray, IntArray
 from hpo_engine.space import Space
-from hpo_engine.trial import Parameters
+from hpo_engine.surrogate.posterior import Thinned
+
+__all__ = ["Choice", "latent_pool", "maximise"]
 
 COMPLETE = 512
-"""Finite spaces of at most this many configurations are valued completely."""
+"""Finite spaces of at most this many configurations are always valued completely."""
+ENTIRELY = 10**9
+"""Multiplications that a complete valuation may cost, n² + 100 n for each configuration: 0.1 to 0.2 s."""
 SOBOL_POINTS = 512
 MUTANTS_PER_ANCHOR = 48
-STARTS = 5
+STARTS = 8
+APART = 0.05
+"""Squared distance, in length scales, that starts keep from each other as long as others are left."""
+EXACT, THINNED = 512, 256
+"""Above EXACT observations deviations are by 2 THINNED of them."""
 ROUNDS = 4
 LOCAL_STEPS = 12
-SWEPT_CELLS = 16
-"""A number with more cells than this is refined as if it were continuous, then tried a few cells to either side."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A configuration, its encoding (d,) and its value."""
-
-    parameters: Parameters
-    encoded: FloatArray
-    value: float
 
 
 def maximise(
@@ -53,15 +58,20 @@ def maximise(
 
     ``anchors`` (k, d): encoded points worth a look around, best first. ``used``: keys that may not come back.
     """
-    size = space.size()
-    if size is not None and size <= COMPLETE:
-        return _best_of_all(space, function, used)
+    if _is_listed(space, len(function.posterior.X)):
+        return best_of_space(space, function, used)
     pool = latent_pool(space, anchors, generator)
-    values = function(space.snap(pool))
+    points = space.snap(pool)
+    values = _near(function, anchors)(points)
     order = np.argsort(-values, kind="stable")
-    refined = [_refine(space, function, pool[i], float(values[i])) for i in order[:STARTS]]
-    refined.sort(key=lambda found: -found[1])
-    for latent in (*(latent for latent, _ in refined), *pool[order]):
+    first = order[:STARTS] if len(function.posterior.X) == 0 else _starts(function, points, order)
+    ends, end_values = _refined(space, _near(function, points[first]), pool[first], values[first])
+    if len(function.posterior.X) > EXACT:
+        ends, end_values = _refined(space, _near(function, space.snap(ends)), ends, None)
+        ends = np.vstack([ends, pool[first[:2]]])
+        end_values = function(space.snap(ends))
+    ends = ends[np.argsort(-end_values, kind="stable")]
+    for latent in (*ends, *pool[order]):
         parameters = space.decode(latent)
         if space.key(parameters) not in used:
             encoded = space.encode(parameters)
@@ -69,23 +79,41 @@ def maximise(
     return None
 
 
-def _best_of_all(space: Space, function: AcquisitionFunction, used: Collection[str]) -> Choice | None:
-    unused = [parameters for parameters in space.configurations() if space.key(parameters) not in used]
-    if not unused:
-        return None
-    encoded = np.array([space.encode(parameters) for parameters in unused])
-    values = function(encoded)
-    best = int(np.argmax(values))
-    return Choice(unused[best], encoded[best], float(values[best]))
+def _is_listed(space: Space, n: int) -> bool:
+    size = space.size()
+    return size is not None and (size <= COMPLETE or size * (n * n + 100 * n) <= ENTIRELY)
+
+
+def _near(function: AcquisitionFunction, places: FloatArray) -> AcquisitionFunction:
+    """The function itself, or with many data a cheaper one that is good around ``places`` (k, d)."""
+    if len(function.posterior.X) <= EXACT or not isinstance(function, Batched):
+        return function
+    return function.under(Thinned.around(function.posterior, places, THINNED))
+
+
+def _starts(function: AcquisitionFunction, points: FloatArray, order: IntArray) -> IntArray:
+    """The best of the pool, but no two in the same place as long as there are others."""
+    best = order[: 8 * STARTS]
+    near = function.posterior.kernel.r2(points[best], points[best]) < APART
+    chosen: list[int] = []
+    for i in range(len(best)):
+        if len(chosen) < STARTS and not near[i, chosen].any():
+            chosen.append(i)
+    rest = [i for i in range(len(best)) if i not in set(chosen)]
+    return best[sorted(chosen + rest[: STARTS - len(chosen)])]
 
 
 def latent_pool(space: Space, anchors: FloatArray, generator: np.random.Generator) -> FloatArray:
     """Latent points (n, d) all over the space, and near the anchors."""
-    return np.vstack([_sobol(space.dimension, generator), _mutants(space, anchors, generator)])
+    everywhere = (_sobol(space.dimension) + generator.random(space.dimension)) % 1.0
+    return np.vstack([everywhere, _mutants(space, anchors, generator)])
 
 
-def _sobol(dimension: int, generator: np.random.Generator) -> FloatArray:
-    points: FloatArray = qmc.Sobol(dimension, scramble=True, rng=generator).random(SOBOL_POINTS)
+@lru_cache(maxsize=16)
+def _sobol(dimension: int) -> FloatArray:
+    """Points (SOBOL_POINTS, dimension); a shift around the torus keeps their uniformity (Cranley & Patterson 1976)."""
+    points: FloatArray = qmc.Sobol(dimension, scramble=False).random(SOBOL_POINTS)
+    points.setflags(write=False)
     return points
 
 
@@ -104,74 +132,72 @@ def _mutants(space: Space, anchors: FloatArray, generator: np.random.Generator) 
     return np.where(changes, moved, parents)
 
 
-def _refine(space: Space, function: AcquisitionFunction, latent: FloatArray, value: float) -> tuple[FloatArray, float]:
-    for _ in range(ROUNDS):
-        before = value
-        latent, value = _climb(space, function, latent, value)
-        latent, value = _local_search(space, function, latent, value)
-        if value - before < 1e-4:
+def _refined(
+    space: Space, function: AcquisitionFunction, latent: FloatArray, values: FloatArray | None
+) -> tuple[FloatArray, FloatArray]:
+    """Latent points (s, d) that are at least as good as the given ones, and their values (s,)."""
+    values = function(space.snap(latent)) if values is None else values
+    discrete = any(p.cells is not None for p in space.parameters)
+    for _ in range(ROUNDS if discrete else 1):
+        before = values
+        latent, values = _climb(space, function, latent, values)
+        if discrete:
+            latent, values = _local_search(space, function, latent, values)
+        if np.max(values - before) < 1e-4:
             break
-    return latent, value
+    return latent, values
 
 
-def _climb(space: Space, function: AcquisitionFunction, latent: FloatArray, value: float) -> tuple[FloatArray, float]:
-    """L-BFGS-B over the active numbers. What is active stays so on the way; the end is kept only if it is better."""
-    encoded = space.snap(latent[None, :])[0]
-    coordinates = np.flatnonzero([_is_smooth(p) for p in space.parameters] & ~np.isnan(encoded))
-    if len(coordinates) == 0:
-        return latent, value
+def _climb(
+    space: Space, function: AcquisitionFunction, latent: FloatArray, values: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Over the active numbers. What is active stays so on the way; an end is kept only if it is better."""
+    encoded = space.snap(latent)
+    free = np.array([is_smooth(p) for p in space.parameters]) & ~np.isnan(encoded)
+    if not free.any():
+        return latent, values
+    scale = np.minimum(function.posterior.kernel.lengthscales, 1.0)
+    ends, _ = ascend(lambda points: _slopes(function, points, free), encoded, free, scale)
+    ends = np.where(free, ends, latent)
+    return _better(latent, values, ends, function(space.snap(ends)))
 
-    def descend(u: FloatArray) -> tuple[float, FloatArray]:
-        point = encoded.copy()
-        point[coordinates] = u
-        negated, slopes = function.with_slopes(point, coordinates)
-        return -negated, -slopes
 
-    start = encoded[coordinates]
-    bounds = [(0.0, 1.0)] * len(start)
-    result = minimize(descend, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40})
-    climbed = latent.copy()
-    climbed[coordinates] = result.x
-    return _better(space, function, latent, value, climbed[None, :])
+def _slopes(
+    function: AcquisitionFunction, points: FloatArray, free: NDArray[np.bool_]
+) -> tuple[FloatArray, FloatArray]:
+    """Values (s,) and slopes (s, d) at encoded points, point by point where the function knows no better."""
+    if isinstance(function, Batched):
+        return function.slopes(points)
+    values, slopes = np.empty(len(points)), np.zeros(points.shape)
+    for i, point in enumerate(points):
+        coordinates = np.flatnonzero(free.any(axis=0) & ~np.isnan(point))
+        values[i], slopes[i, coordinates] = function.with_slopes(point, coordinates)
+    return values, slopes
 
 
 def _local_search(
-    space: Space, function: AcquisitionFunction, latent: FloatArray, value: float
-) -> tuple[FloatArray, float]:
+    space: Space, function: AcquisitionFunction, latent: FloatArray, values: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """The best single change of a discrete parameter, again and again until none is better."""
+    latent, values = latent.copy(), values.copy()
+    alive = np.arange(len(latent))
     for _ in range(LOCAL_STEPS):
-        changes = list(_single_changes(space, latent))
-        if not changes:
+        owner, changed = single_changes(space, latent[alive])
+        if len(changed) == 0:
             break
-        before = value
-        latent, value = _better(space, function, latent, value, np.array(changes))
-        if value - before < 1e-6:
+        found = np.full((len(alive), len(changed)), -np.inf)
+        found[owner, np.arange(len(changed))] = function(space.snap(changed))
+        best, before = np.argmax(found, axis=1), values[alive]
+        latent[alive], values[alive] = _better(latent[alive], before, changed[best], found.max(axis=1))
+        alive = alive[values[alive] - before >= 1e-6]
+        if len(alive) == 0:
             break
-    return latent, value
-
-
-def _single_changes(space: Space, latent: FloatArray) -> Iterator[FloatArray]:
-    encoded = space.snap(latent[None, :])[0]
-    for j, p in enumerate(space.parameters):
-        if p.cells is None or np.isnan(encoded[j]):
-            continue
-        here = int(p.cell(latent[j : j + 1])[0])
-        near = range(p.cells) if not _is_smooth(p) else range(max(0, here - 2), min(p.cells, here + 3))
-        for cell in near:
-            if cell != here:
-                changed = latent.copy()
-                changed[j] = float(p.place(np.asarray(cell)))
-                yield changed
+    return latent, values
 
 
 def _better(
-    space: Space, function: AcquisitionFunction, latent: FloatArray, value: float, others: FloatArray
-) -> tuple[FloatArray, float]:
-    """The best of ``others`` (n, d) if it beats ``value``, else ``latent``."""
-    values = function(space.snap(others))
-    best = int(np.argmax(values))
-    return (others[best], float(values[best])) if values[best] > value else (latent, value)
-
-
-def _is_smooth(p: Parameter) -> bool:
-    return not isinstance(p, CategoricalParameter) and (p.cells is None or p.cells > SWEPT_CELLS)
+    latent: FloatArray, values: FloatArray, others: FloatArray, other_values: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Of each pair the better one; the first unless the second is greater."""
+    wins = other_values > values
+    return np.where(wins[:, None], others, latent), np.where(wins, other_values, values)

@@ -33,6 +33,4 @@ def with_failures(posterior: Posterior, points: FloatArray) -> Posterior:
 
 def with_believed(posterior: Posterior, points: FloatArray) -> Posterior:
     """After trials at ``points`` (m, d) turned out exactly as predicted."""
-    if len(points) == 0:
-        return posterior
-    return posterior.with_data(points, posterior.predict(points)[0])
+    return posterior.believing(points)

@@ -10,8 +10,8 @@ from collections.abc import Collection
 
 import numpy as np
 
+from hpo_engine.acquisition.choice import Choice
 from hpo_engine.acquisition.functions import AcquisitionFunction
-from hpo_engine.acquisition.maximise import Choice
 from hpo_engine.enumeration import BLOCK, Enumeration
 from hpo_engine.space import Space
 

@@ -1,13 +1,12 @@
-"""Lower Cholesky factors that grow and shrink with the data.
+"""The lower Cholesky factor of a small matrix, with as little jitter as it takes.
 
-Pending trials come and go with every suggestion; appending m rows to a factor of n costs O(n² m) instead of O(n³), and
-truncating is a slice.
+The factor of all data, which grows and shrinks with them, is in block_factor.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import LinAlgError, solve_triangular
+from scipy.linalg import LinAlgError
 
 from hpo_engine.parameters import FloatArray
 
@@ -30,16 +29,3 @@ def factor(K: FloatArray) -> tuple[FloatArray, float]:
         if np.all(np.isfinite(L)):
             return np.asarray(L, dtype=np.float64), relative * scale
     raise LinAlgError("the covariance matrix is not positive definite")
-
-
-def append(L: FloatArray, cross: FloatArray, corner: FloatArray) -> FloatArray:
-    """The factor (n + m, n + m) of [[L Lᵀ, cross], [crossᵀ, corner]]; ``cross`` (n, m), ``corner`` (m, m)."""
-    n, m = cross.shape
-    left = solve_triangular(L, cross, lower=True).T if n else np.empty((m, 0))
-    corner_factor, _ = factor(corner - left @ left.T)
-    return np.block([[L, np.zeros((n, m))], [left, corner_factor]])
-
-
-def truncate(L: FloatArray, n: int) -> FloatArray:
-    """The factor of the leading n rows and columns."""
-    return L[:n, :n]

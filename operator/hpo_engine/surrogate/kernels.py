@@ -12,6 +12,9 @@ arc      a conditional number: active values lie on an arc of 60° and radius 1,
          Two active values are 2 sin(π |u - u'| / 6) apart (|u - u'| within 5 %, and 1 at the ends of the range), an
          active and an inactive one are 1 apart whatever the value, two inactive ones coincide. Swersky et al. 2014,
          "Raiders of the Lost Architecture", eq. 4, with ρ = 1/3 and ω = 1.
+
+Numbers, conditional or not, therefore have places in a Euclidean space (one coordinate, or a point of the circle), and
+all distances between two sets of them are one matrix product; so are all slopes.
 """
 
 from __future__ import annotations
@@ -34,6 +37,10 @@ class Metric(Enum):
     LINEAR = "linear"
     HAMMING = "hamming"
     ARC = "arc"
+
+
+COORDINATES = {Metric.LINEAR: 1, Metric.HAMMING: 0, Metric.ARC: 2}
+"""Of the place that a value has in Euclidean space."""
 
 
 def metrics(space: Space) -> tuple[Metric, ...]:
@@ -75,6 +82,18 @@ def radial(name: KernelName, r2: FloatArray) -> tuple[FloatArray, FloatArray]:
     return (1 + t + 5 / 3 * r2) * decay, -5 / 6 * (1 + t) * decay
 
 
+def correlation(name: KernelName, r2: FloatArray) -> FloatArray:
+    """ρ(r²) alone. ``r2`` is overwritten."""
+    if name != "Matern52":
+        return radial(name, r2)[0]
+    t = np.sqrt(5 * r2)
+    r2 *= 5 / 3
+    r2 += t
+    r2 += 1
+    r2 *= np.exp(np.negative(t, out=t), out=t)
+    return r2
+
+
 @dataclass(frozen=True)
 class Kernel:
     """k over encoded points, NaN where inactive. ``lengthscales`` (d,); ``signal``: the variance σ_f²."""
@@ -85,20 +104,62 @@ class Kernel:
     signal: float
 
     def __call__(self, A: FloatArray, B: FloatArray) -> FloatArray:
-        """Covariances (n, m) between the rows of ``A`` (n, d) and ``B`` (m, d)."""
-        return np.asarray(self.signal * radial(self.name, self._r2(A, B))[0])
+        """Covariances (n, m) between the rows of ``A`` (n, d) and ``B`` (m, d); exactly symmetric where A is B."""
+        covariances = correlation(self.name, self.r2(A, B))
+        covariances *= self.signal
+        return covariances
 
     def with_slopes(self, x: FloatArray, B: FloatArray, coordinates: IntArray) -> tuple[FloatArray, FloatArray]:
         """k(x, B) (m,) and its derivatives (c, m) by the given active ``coordinates`` (c,) of ``x`` (d,)."""
-        value, slope = radial(self.name, self._r2(x[None, :], B)[0])
+        value, slope = radial(self.name, self.r2(x[None, :], B)[0])
         rows = [
             slope * distance_slope(self.metrics[j], float(x[j]), B[:, j]) / self.lengthscales[j] ** 2
             for j in coordinates
         ]
         return self.signal * value, self.signal * np.asarray(rows, dtype=np.float64).reshape(len(rows), len(B))
 
-    def _r2(self, A: FloatArray, B: FloatArray) -> FloatArray:
-        r2 = np.zeros((len(A), len(B)))
+    def with_radial_slope(self, A: FloatArray, B: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """k and ∂k/∂(r²), both (n, m)."""
+        value, slope = radial(self.name, self.r2(A, B))
+        return self.signal * value, self.signal * slope
+
+    def pulled(self, Z: FloatArray, X: FloatArray, weights: FloatArray) -> FloatArray:
+        """Σ_i ``weights``[i, q] ∂r²(x_i, z_q)/∂z_q, as (q, d); 0 for what is categorical or inactive.
+
+        ``Z`` (q, d), ``X`` (n, d), ``weights`` (n, q). With ``weights`` ∂k/∂(r²) times c_i these are the slopes of
+        Σ_i c_i k(x_i, z_q).
+        """
+        places, towards = self._places(Z), weights.T @ self._places(X)
+        pulled = 2 * (places * weights.sum(axis=0)[:, None] - towards)
+        slopes, k = np.zeros(Z.shape), 0
         for j, metric in enumerate(self.metrics):
-            r2 += squared_distance(metric, A[:, j], B[:, j]) / self.lengthscales[j] ** 2
+            if metric is Metric.LINEAR:
+                slopes[:, j] = pulled[:, k] / self.lengthscales[j]
+            elif metric is Metric.ARC:  # around the circle: (cos, sin)' = (-sin, cos)
+                slopes[:, j] = np.pi / 3 * (places[:, k] * pulled[:, k + 1] - places[:, k + 1] * pulled[:, k])
+            k += COORDINATES[metric]
+        return slopes
+
+    def r2(self, A: FloatArray, B: FloatArray) -> FloatArray:
+        """Squared distances (n, m) in units of the length scales."""
+        a = self._places(A)
+        b = a if A is B else self._places(B)
+        r2 = a @ b.T
+        r2 *= -2
+        r2 += (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None, :]
+        np.maximum(r2, 0.0, out=r2)
+        for j, metric in enumerate(self.metrics):
+            if metric is Metric.HAMMING:
+                r2 += squared_distance(metric, A[:, j], B[:, j]) / self.lengthscales[j] ** 2
         return r2
+
+    def _places(self, A: FloatArray) -> FloatArray:
+        """Where numbers lie in Euclidean space, in units of the length scales (n, c); inactive ones in the origin."""
+        columns = []
+        for j, metric in enumerate(self.metrics):
+            if metric is Metric.LINEAR:
+                columns.append((A[:, j] - 0.5) / self.lengthscales[j])
+            elif metric is Metric.ARC:
+                angle, on = np.pi / 3 * A[:, j], 1 / self.lengthscales[j]
+                columns += [np.nan_to_num(np.cos(angle)) * on, np.nan_to_num(np.sin(angle)) * on]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(A), 0))
