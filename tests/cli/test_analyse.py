@@ -150,6 +150,43 @@ def test_time_against_quality(output: str) -> None:
     assert rows(output)[start + 2] == [""]
 
 
+def test_beliefs(tmp_path: Path) -> None:
+    """Dice is best at a learning rate of 0.01, 0.8, and does not depend on the depth at all."""
+    output = importances_of(tmp_path, 20)
+    at = next(i for i, row in enumerate(rows(output)) if row[:3] == ["parameter", "at best", "better alone"])
+    rate, depth = rows(output)[at + 1 : at + 3]
+    assert (rate[0], depth[0]) == ("learningRate", "depth")
+    assert 0.005 <= float(rate[2]) <= 0.02
+    assert abs(float(rate[3]) - 0.8) < 0.01
+    assert rate[5] == "0.0001 … 0.1"
+    assert rate[6][0] == "▁" and "█" in rate[6]
+    assert len(set(depth[6])) == 1
+
+
+def test_stop_now(tmp_path: Path) -> None:
+    output = importances_of(tmp_path, 20)
+    at = next(i for i, row in enumerate(rows(output)) if row[:2] == ["more trials", "expected gain"])
+    gains = [[float(cell.split()[0]) for cell in row] for row in rows(output)[at + 1 : at + 5]]
+    assert [row[0] for row in gains] == [1, 5, 10, 20]
+    assert all(random <= model <= most < 0.02 for _, model, most, random, _ in gains)
+    assert [row[4] for row in gains] == [5, 20, 33, 50]
+    assert "20 more trials are" in output
+
+
+def test_a_picture_of_the_beliefs(tmp_path: Path) -> None:
+    importances_of(tmp_path / "study", 12)
+    result = run(tmp_path / "study", "--plot", tmp_path / "new" / "beliefs.png")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "new" / "beliefs.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_no_picture_before_there_is_a_model(tmp_path: Path) -> None:
+    ObjectStore(tmp_path).create("study", STUDY)
+    result = run(tmp_path, "--plot", tmp_path / "beliefs.png")
+    assert result.exit_code == 2
+    assert "small: expected enough trials at one resource for a model to draw" in result.output
+
+
 def test_luck(output: str) -> None:
     """10 draws: 1 - 0.99^10 = 0.096, 1 - 0.95^10 = 0.40, 1 - 0.9^10 = 0.65; 6 + 2·3 + 2·9 = 30 epochs: 3 trainings."""
     assert [row for row in rows(output) if row[0] in ("1 %", "5 %", "10 %")] == [

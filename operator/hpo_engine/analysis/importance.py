@@ -20,19 +20,14 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_solve
+from scipy.linalg import cho_solve
 from scipy.stats import qmc
 
-from hpo_engine.incumbent import loss_at
+from hpo_engine.analysis.belief import believe
 from hpo_engine.parameters import CategoricalParameter, FloatArray, Parameter
-from hpo_engine.samplers.base import History
-from hpo_engine.samplers.gp import model_resource
-from hpo_engine.seeding import Purpose, rng
 from hpo_engine.space import Space
 from hpo_engine.study import Study
-from hpo_engine.surrogate.fitting import fit_surrogate
-from hpo_engine.surrogate.kernels import metrics
-from hpo_engine.surrogate.outputs import OutputTransform, fit_outputs
+from hpo_engine.surrogate.outputs import OutputTransform
 from hpo_engine.surrogate.posterior import Posterior
 from hpo_engine.trial import Trial
 
@@ -80,26 +75,14 @@ def importances(study: Study, trials: Collection[Trial]) -> Importances | None:
     Failed trials are left out: the question is what moves the objective, not what makes a training fail.
     None: too little was measured, or the model sees no difference between the configurations.
     """
-    history = History.of(study, trials)
-    resource = model_resource(study, history)
-    if resource is None:
+    belief = believe(study, trials)
+    if belief is None:
         return None
-    measured = [(trial, loss_at(study.objective, trial, resource)) for trial in history.members]
-    known = [(study.space.encode(trial.parameters), loss) for trial, loss in measured if loss is not None]
-    X = np.array([x for x, loss in known if np.isfinite(loss)])
-    losses = np.array([loss for _, loss in known if np.isfinite(loss)])
-    outputs = fit_outputs(losses)
-    try:
-        fit = fit_surrogate(
-            study.sampler.kernel, metrics(study.space), X, outputs.forward(losses), rng(study.seed, Purpose.FIT)
-        )
-    except LinAlgError:
-        return None
-    shares = _Decomposition(study.space, fit.posterior, outputs)
-    if not shares.variance > (FLAT * outputs.spread) ** 2:
+    shares = _Decomposition(study.space, belief.posterior, belief.outputs)
+    if not shares.variance > (FLAT * belief.outputs.spread) ** 2:
         return None
     effects = shares.effects()
-    return Importances(resource, len(losses), explained(fit.posterior), effects, shares.pairs(effects))
+    return Importances(belief.resource, len(belief.losses), explained(belief.posterior), effects, shares.pairs(effects))
 
 
 def explained(posterior: Posterior) -> float:

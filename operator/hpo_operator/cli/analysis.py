@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from hpo_engine.analysis.belief import believe
 from hpo_engine.analysis.importance import Importances, importances
 from hpo_engine.analysis.pareto import Goal, pareto_front
 from hpo_engine.analysis.random_search import least_draws, probability_within
@@ -22,6 +22,9 @@ from hpo_engine.trial import Trial, TrialState
 from hpo_operator.api import engine_study
 from hpo_operator.api.errors import InvalidObject
 from hpo_operator.api.parse import parse_study, parse_trial
+from hpo_operator.cli.analysis_beliefs import beliefs_view, gain_view
+from hpo_operator.cli.analysis_parts import after, heading, percent, table
+from hpo_operator.cli.analysis_plot import save_slices
 from hpo_operator.local.store import ObjectStore
 from hpo_operator.reconcile.snapshot import Snapshot
 from hpo_operator.reconcile.trial_state import engine_trial, view_trial
@@ -92,7 +95,7 @@ def _understood(raw: Raw, raw_trials: Sequence[Raw], now: datetime) -> StoredStu
 
 
 def analysis_view(stored: StoredStudy) -> Group:
-    """Best trial, importances, predictiveness of short runs, time against quality, and luck."""
+    """Best trial, importances, beliefs, predictiveness of short runs, time against quality, gains to come, and luck."""
     measured = [trial for trial in stored.trials if trial.measurements]
     failed = sum(trial.state is TrialState.FAILED for trial in stored.trials)
     headline = Text(stored.name, style="bold")
@@ -103,44 +106,62 @@ def analysis_view(stored: StoredStudy) -> Group:
         return Group(*parts)
     study = stored.study
     parts.extend(_best(stored))
+    belief = believe(study, stored.trials)
     parts.extend(_importances(study, importances(study, stored.trials)))
+    if belief is not None:
+        parts.extend(beliefs_view(belief))
     parts.extend(_predictors(study, measured))
     parts.extend(_front(stored))
+    if belief is not None:
+        parts.extend(gain_view(belief))
     parts.extend(_luck(study, measured))
     return Group(*parts)
+
+
+def plot_beliefs(stored: StoredStudy, path: Path) -> None:
+    """Draw the model's slices to ``path``.
+
+    Raises:
+        AnalysisError: there is no model yet, or nothing to draw with.
+    """
+    belief = believe(stored.study, stored.trials)
+    if belief is None:
+        raise AnalysisError(f"{stored.name}: expected enough trials at one resource for a model to draw, found too few")
+    if not save_slices(belief, path):
+        raise AnalysisError("--plot needs matplotlib: pip install 'hpo-operator[demo]'")
 
 
 def _best(stored: StoredStudy) -> Iterator[RenderableType]:
     study = stored.study
     best = incumbent(study, stored.trials)
     if best is None:
-        yield _heading("Best trial: none, as no trial that did not fail measured a number")
+        yield heading("Best trial: none, as no trial that did not fail measured a number")
         return
     last = max(best.measurements, key=lambda m: m.resource)
-    yield _heading(f"Best trial: {best.index}, {study.objective.metric} {last.value:.5g}{_after(study, last.resource)}")
-    table = _table("parameter", "value")
+    yield heading(f"Best trial: {best.index}, {study.objective.metric} {last.value:.5g}{after(study, last.resource)}")
+    rows = table("parameter", "value")
     for name, value in best.parameters.items():
-        table.add_row(name, value if isinstance(value, str) else f"{value:.4g}")
-    yield table
+        rows.add_row(name, value if isinstance(value, str) else f"{value:.4g}")
+    yield rows
 
 
 def _importances(study: Study, found: Importances | None) -> Iterator[RenderableType]:
     metric = study.objective.metric
-    yield _heading(f"Which parameters move {metric}?")
+    yield heading(f"Which parameters move {metric}?")
     if found is None:
         yield Text("Not to be told yet: too few trials at one resource, or no difference between them.")
         return
-    table = _table("parameter", "alone", "with others")
+    rows = table("parameter", "alone", "with others")
     for name, effect in sorted(found.effects.items(), key=lambda item: -item[1].total):
-        table.add_row(name, _percent(effect.main), _percent(effect.total))
-    yield table
+        rows.add_row(name, percent(effect.main), percent(effect.total))
+    yield rows
     pairs = [(pair, share) for pair, share in found.pairs.items() if share >= SMALLEST_PAIR][:SHOWN_PAIRS]
     if pairs:
-        yield Text("Pairs: " + ", ".join(f"{a} × {b} {_percent(share)}" for (a, b), share in pairs))
+        yield Text("Pairs: " + ", ".join(f"{a} × {b} {percent(share)}" for (a, b), share in pairs))
     yield Text(
         f"Shares of the variance of {metric} over the whole search space, by a model of {found.trials} trials"
-        f"{_after(study, found.resource)}. Predicting each trial from the others, it explains "
-        f"{_percent(max(0.0, found.explained))} of their variance."
+        f"{after(study, found.resource)}. Predicting each trial from the others, it explains "
+        f"{percent(max(0.0, found.explained))} of their variance."
     )
     if found.explained < BELIEVABLE:
         yield Text("That is little: do not rely on these shares.", style="yellow")
@@ -156,14 +177,14 @@ def _predictors(study: Study, measured: Sequence[Trial]) -> Iterator[RenderableT
     if study.fidelity is None or not found:
         return
     unit = study.fidelity.resource
-    yield _heading("Is a short run a predictor?")
-    table = _table(unit, "against", "trials", "τ", "z", "p")
+    yield heading("Is a short run a predictor?")
+    rows = table(unit, "against", "trials", "τ", "z", "p")
     for resource, c in found.items():
         row = (
             ("-",) * 5 if c is None else (*map(str, (c.reached, c.trials)), f"{c.tau:.2f}", f"{c.z:.2f}", f"{c.p:.2g}")
         )
-        table.add_row(str(resource), *row)
-    yield table
+        rows.add_row(str(resource), *row)
+    yield rows
     for resource, c in found.items():
         yield Text(_predicts(unit, c) if c else f"From {resource} {unit} on: too few trials went on, or all are tied.")
     yield Text(
@@ -176,7 +197,7 @@ def _predictors(study: Study, measured: Sequence[Trial]) -> Iterator[RenderableT
 def _predicts(unit: str, c: RankCorrelation) -> str:
     sentence = (
         f"From {c.resource} to {c.reached} {unit}: of two trials, the one ahead at first was ahead later as well in "
-        f"{_percent(c.agreement)} of the pairs (chance: 50 %)."
+        f"{percent(c.agreement)} of the pairs (chance: 50 %)."
     )
     if c.p >= SIGNIFICANT:
         sentence += f" That can be chance, p = {c.p:.2g}."
@@ -200,52 +221,29 @@ def _front(stored: StoredStudy) -> Iterator[RenderableType]:
     front = pareto_front(both, (Goal("objective", study.objective.maximize), Goal("seconds", maximize=False)))
     if len(both) < 2:
         return
-    yield _heading(f"Nothing is both faster and better{_after(study, top)}")
-    table = _table("trial", metric, "seconds")
+    yield heading(f"Nothing is both faster and better{after(study, top)}")
+    rows = table("trial", metric, "seconds")
     for index in sorted(front, key=lambda index: both[index]["seconds"]):
-        table.add_row(str(index), f"{both[index]['objective']:.5g}", f"{both[index]['seconds']:.4g}")
-    yield table
+        rows.add_row(str(index), f"{both[index]['objective']:.5g}", f"{both[index]['seconds']:.4g}")
+    yield rows
 
 
 def _luck(study: Study, measured: Sequence[Trial]) -> Iterator[RenderableType]:
     draws, size = len(measured), study.space.size()
     total = size if size is not None and size <= LARGE else None
-    yield _heading("What would luck have bought?")
-    table = _table("one of the best", f"chance with {draws} random trials", "trials for 95 %")
+    yield heading("What would luck have bought?")
+    rows = table("one of the best", f"chance with {draws} random trials", "trials for 95 %")
     for top in TOPS:
         chance = probability_within(draws if total is None else min(draws, total), top, total)
-        table.add_row(_percent(top), _percent(chance), str(least_draws(0.95, top, total)))
-    yield table
+        rows.add_row(percent(top), percent(chance), str(least_draws(0.95, top, total)))
+    yield rows
     words = "Random search draws configurations blindly, each trained to the end."
     if study.fidelity is not None:
         spent = sum(max(m.resource for m in trial.measurements) for trial in measured)
         full, unit = spent // study.fidelity.maximum, study.fidelity.resource
         words += (
             f" What this study spent, {spent} {unit}, would train {full} of them to {study.fidelity.maximum} {unit}: "
-            f"a chance of {_percent(probability_within(full if total is None else min(full, total), 0.05, total))} "
+            f"a chance of {percent(probability_within(full if total is None else min(full, total), 0.05, total))} "
             "to meet one of the best 5 %."
         )
     yield Text(words)
-
-
-def _after(study: Study, resource: int) -> str:
-    return f" after {resource} {study.fidelity.resource}" if study.fidelity is not None and resource else ""
-
-
-def _heading(text: str) -> Text:
-    return Text(f"\n{text}", style="bold")
-
-
-def _table(*headings: str) -> Table:
-    """The first column is text on the left, the others are numbers on the right."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if column else "left")
-    return table
-
-
-def _percent(share: float) -> str:
-    """Never 100 % of what is less, nor 0 % of what is more."""
-    if 0 < share < 0.005:
-        return "< 1 %"
-    return "> 99 %" if 0.995 <= share < 1 else f"{100 * share:.0f} %"

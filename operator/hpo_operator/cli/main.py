@@ -85,18 +85,22 @@ def run(
 def analyse(
     study: Annotated[str, typer.Argument(help="A study's file, its name, or the folder of its state.")],
     state: Annotated[Path, typer.Option(help="Folder for the state of studies.")] = Path(".hpo"),
+    plot: Annotated[Path | None, typer.Option(help="Draw what the model believes along each parameter (PNG).")] = None,
 ) -> None:
-    """Say what a study's history tells: which parameters matter, whether short runs predict, what luck would buy.
+    """Say what a study's history tells: which parameters matter, what the model believes, whether to stop now.
 
-    Example: hpo analyse study.yaml
+    Example: hpo analyse study.yaml --plot beliefs.png
     """
     # Imported here, since scipy.stats would double the start-up time of every other command.
-    from hpo_operator.cli.analysis import AnalysisError, analysis_view, load_study
+    from hpo_operator.cli.analysis import AnalysisError, analysis_view, load_study, plot_beliefs
 
     name = _load(Path(study))["metadata"]["name"] if Path(study).is_file() else study
     try:
         with threadpool_limits(limits=1):
-            Console().print(analysis_view(load_study(name, state, datetime.now(UTC))), highlight=False)
+            stored = load_study(name, state, datetime.now(UTC))
+            Console().print(analysis_view(stored), highlight=False)
+            if plot is not None:
+                plot_beliefs(stored, plot)
     except AnalysisError as error:
         errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(INVALID) from None
