@@ -3,7 +3,8 @@
 Trials trained for longer are better for a reason that is not theirs, so trials are compared at one resource only: the
 highest that any trial reached. Ties go to the lowest index. A NaN or an infinite value is worse than every number,
 in whatever direction the study optimises, and never makes an incumbent. A trial that failed is none either, even when
-it reported at a lower resource: its configuration cannot be trained.
+it reported at a lower resource: its configuration cannot be trained. What a trial measured on its first way to a rung
+is compared once another trial has ended there: until then it is only further than the others, and not better.
 """
 
 from __future__ import annotations
@@ -25,10 +26,15 @@ def loss_at(objective: Objective, trial: Trial, resource: int) -> float | None:
 
 def incumbent(study: Study, trials: Collection[Trial]) -> Trial | None:
     """The trial with the best value at the highest resource that has one; None before the first finite value."""
-    usable = [trial for trial in trials if trial.state is not TrialState.FAILED]
-    reached = {m.resource for trial in usable for m in trial.measurements if math.isfinite(m.value)}
-    if not reached:
-        return None
-    top = max(reached)
-    losses = ((loss_at(study.objective, trial, top), trial) for trial in usable)
-    return min(((loss, trial) for loss, trial in losses if loss is not None), key=lambda p: (p[0], p[1].index))[1]
+    sign, top = study.objective.loss(1.0), -1
+    best: dict[int, tuple[float, int, Trial]] = {}
+    for trial in trials:
+        if trial.state is not TrialState.FAILED:
+            ended = trial.state is not TrialState.RUNNING or trial.rung > 0
+            for m in trial.measurements:
+                if math.isfinite(m.value):
+                    top = max(top, m.resource) if ended else top
+                    entry, kept = (sign * m.value, trial.index, trial), best.get(m.resource)
+                    if kept is None or entry[:2] < kept[:2]:
+                        best[m.resource] = entry
+    return best[top][2] if top >= 0 else None

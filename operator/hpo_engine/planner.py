@@ -6,9 +6,9 @@ again yields nothing new; the same arguments yield the same plan, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import count, islice
+from itertools import islice
 
 from hpo_engine.fidelity import build_scheduler
 from hpo_engine.fidelity.base import Scheduler
@@ -68,30 +68,30 @@ def plan(study: Study, trials: Collection[Trial], slots: int, memory: Memory | N
     size = study.space.size()
     exhausted = size is not None and len(history.used(study.space)) >= size
     scheduler, by_index = build_scheduler(study), {trial.index: trial for trial in history.trials}
+    unused = [] if exhausted else list(islice(_unused(study, by_index), max(1, slots)))
     due = tuple(Promotion(a.index, a.rung, a.resource) for a in scheduler.advances(by_index, closed=exhausted))
     promote = due[: max(0, slots)]
-    free = 0 if exhausted else max(0, slots - len(promote))
-    start, notes = _starts(study, history, scheduler, free, memory or Memory())
-    more = not exhausted and next(_unused_indices(study, history), None) is not None
+    begin = unused[: max(0, slots - len(promote))]
+    start, notes = _starts(study, history, scheduler, begin, memory or Memory())
     return Plan(
         start=start,
         promote=promote,
         stop=tuple(scheduler.stops(by_index)),
-        done=not (running or due or start or more),
+        done=not (running or due or start or unused),
         notes=(*_notes(history, size if exhausted and len(history.trials) < study.trials else None), *notes),
     )
 
 
 def _starts(
-    study: Study, history: History, scheduler: Scheduler, slots: int, memory: Memory
+    study: Study, history: History, scheduler: Scheduler, indices: Collection[int], memory: Memory
 ) -> tuple[tuple[Suggestion, ...], tuple[str, ...]]:
-    """At most ``slots`` new trials, and the sampler's notes."""
-    if slots == 0:
+    """New trials on ``indices``, ascending, as far as the space has configurations; and the sampler's notes."""
+    if not indices:
         return (), ()
     sampler = build_sampler(study, history, memory)
     started: list[Suggestion] = []
     pending: list[Trial] = []
-    for index in islice(_unused_indices(study, history), slots):
+    for index in indices:
         suggested = sampler.suggest(index, pending)
         if suggested is None:
             break
@@ -102,14 +102,9 @@ def _starts(
     return tuple(started), sampler.notes
 
 
-def _unused_indices(study: Study, history: History) -> Iterator[int]:
-    """Ascending, below the study's budget of trials."""
-    used = {trial.index for trial in history.trials}
-    for index in count():
-        if index >= study.trials:
-            return
-        if index not in used:
-            yield index
+def _unused(study: Study, trials: Container[int]) -> Iterator[int]:
+    """Indices within the study's budget that no trial has, ascending."""
+    return (index for index in range(study.trials) if index not in trials)
 
 
 def _notes(history: History, exhausted_size: int | None) -> Iterator[str]:

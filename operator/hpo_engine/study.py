@@ -9,7 +9,11 @@ from hpo_engine.errors import StudyError
 from hpo_engine.space import Space
 
 SamplerName = Literal["Random", "Sobol", "GP", "TPE"]
-SchedulerName = Literal["None", "Hyperband"]
+SchedulerName = Literal[
+    "None", "SuccessiveHalving", "Hyperband", "ASHA", "AsyncHyperband", "ASHAStopping", "MedianStopping"
+]
+RUNGLESS: frozenset[SchedulerName] = frozenset({"None", "MedianStopping"})
+"""Schedulers that do not compare trials at rungs."""
 Kernel = Literal["Matern52", "SquaredExponential"]
 Acquisition = Literal["LogEI", "EI", "PI", "UCB", "Thompson"]
 
@@ -53,12 +57,14 @@ class SamplerSettings:
     """How new configurations are suggested.
 
     ``initial_trials`` space-filling suggestions come before the model; None lets the engine choose by dimension.
+    ``cost_aware``: GP only, the gain is per predicted second of training.
     """
 
     name: SamplerName = "GP"
     initial_trials: int | None = None
     kernel: Kernel = "Matern52"
     acquisition: Acquisition = "LogEI"
+    cost_aware: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,13 +84,13 @@ class Study:
     fidelity: Fidelity | None = None
 
     def __post_init__(self) -> None:
-        if self.scheduler == "Hyperband":
+        if self.scheduler != "None":
             if self.fidelity is None:
-                raise StudyError("fidelity", "expected a fidelity for the Hyperband scheduler, found none")
-            if self.fidelity.maximum < self.fidelity.minimum * self.fidelity.eta:
+                raise StudyError("fidelity", f"expected a fidelity for the {self.scheduler} scheduler, found none")
+            if self.scheduler not in RUNGLESS and self.fidelity.maximum < self.fidelity.minimum * self.fidelity.eta:
                 low, eta = self.fidelity.minimum, self.fidelity.eta
                 raise StudyError(
                     "fidelity.max",
-                    f"expected at least fidelity.min * fidelity.eta = {low * eta} so that Hyperband has a second rung, "
-                    f"found {self.fidelity.maximum}",
+                    f"expected at least fidelity.min * fidelity.eta = {low * eta} so that {self.scheduler} has a "
+                    f"second rung, found {self.fidelity.maximum}",
                 )

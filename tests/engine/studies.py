@@ -12,6 +12,7 @@ from math import cos, pi
 
 import numpy as np
 
+from hpo_engine.fidelity import rung_levels, watches_running_trials
 from hpo_engine.planner import Plan, plan
 from hpo_engine.space import (
     CategoricalParameter,
@@ -115,8 +116,8 @@ def make_study(
     fidelity: Fidelity | None = None,
     target: float | None = None,
 ) -> Study:
-    """A study of the objective "loss"; Hyperband gets 1 to 9 epochs unless told otherwise."""
-    if scheduler == "Hyperband" and fidelity is None:
+    """A study of the objective "loss"; schedulers get 1 to 9 epochs unless told otherwise."""
+    if scheduler != "None" and fidelity is None:
         fidelity = Fidelity("epochs", 1, 9)
     return Study(
         space, Objective("loss", maximize, target), trials, seed, SamplerSettings(sampler), scheduler, fidelity
@@ -127,7 +128,8 @@ def make_study(
 class Cluster:
     """Runs a study's trials: starts what the plan says, ends them in the order of their indices.
 
-    ``fails`` decides which trials fail, at their first rung.
+    ``fails`` decides which trials fail, at their first rung. Under a scheduler that watches running trials they measure
+    at every level on their way.
     """
 
     study: Study
@@ -160,18 +162,37 @@ class Cluster:
         trial = self.trials[index]
         if self.fails(index) and trial.rung == 0:
             self.trials[index] = replace(trial, state=TrialState.FAILED, failure="Diverged")
-            return
-        before = max((m.resource for m in trial.measurements), default=0)
-        self.resource_used += trial.resource - before
-        value = self.study.objective.loss(self.loss(trial.parameters, trial.resource))
-        self.trials[index] = replace(
-            trial,
-            state=TrialState.REPORTED,
-            measurements=(*trial.measurements, Measurement(trial.resource, value)),
+        else:
+            self.measure(index, trial.resource, TrialState.REPORTED)
+
+    def go_on(self, index: int) -> None:
+        """Let a running trial come to the next level at which it is watched, or to its end."""
+        trial = self.trials[index]
+        level = next(
+            (r for r in self.levels if self.reached(trial) < r < trial.resource and not self.fails(index)), None
         )
+        if level is None:
+            self.end(index)
+        else:
+            self.measure(index, level, TrialState.RUNNING)
+
+    def measure(self, index: int, resource: int, state: TrialState) -> None:
+        trial = self.trials[index]
+        self.resource_used += resource - self.reached(trial)
+        value = self.study.objective.loss(self.loss(trial.parameters, resource))
+        measurements = (*trial.measurements, Measurement(resource, value))
+        self.trials[index] = replace(trial, state=state, measurements=measurements)
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        return rung_levels(self.study) if watches_running_trials(self.study) else ()
+
+    @staticmethod
+    def reached(trial: Trial) -> int:
+        return max((m.resource for m in trial.measurements), default=0)
 
     def run(self, steps: int = 10_000) -> Cluster:
-        """Until the study is done, or ``steps`` trials ended."""
+        """Until the study is done, or ``steps`` trials ended or came to the next level; who is behind goes first."""
         for _ in range(steps):
             step = self.plan()
             self.plans.append(step)
@@ -180,7 +201,7 @@ class Cluster:
             self.perform(step)
             if not self.running():
                 raise AssertionError("nothing runs, nothing begins, and the study is not done")
-            self.end(self.running()[0])
+            self.go_on(min(self.running(), key=lambda i: (self.reached(self.trials[i]) if self.levels else 0, i)))
         return self
 
     def run_in_waves(self) -> Cluster:
@@ -189,7 +210,7 @@ class Cluster:
             self.plans.append(step)
             self.perform(step)
             for index in self.running():
-                self.end(index)
+                self.go_on(index)
         return self
 
     def best(self) -> float:

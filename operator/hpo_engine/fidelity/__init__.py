@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from hpo_engine.fidelity.asha import ASHA
 from hpo_engine.fidelity.base import Scheduler, SingleRung
+from hpo_engine.fidelity.brackets import Table, hyperband_brackets
 from hpo_engine.fidelity.hyperband import Hyperband
+from hpo_engine.fidelity.stopping import ASHAStopping, MedianStopping
 from hpo_engine.study import Study
+
+WATCHING = frozenset({"ASHAStopping", "MedianStopping"})
+"""Schedulers that look at what running trials measure on the way."""
 
 
 def build_scheduler(study: Study) -> Scheduler:
@@ -12,4 +18,31 @@ def build_scheduler(study: Study) -> Scheduler:
     if study.scheduler == "None":
         return SingleRung(study.fidelity)
     assert study.fidelity is not None  # Study refuses schedulers without one
-    return Hyperband(study.fidelity, study.objective, study.trials)
+    brackets, eta = hyperband_brackets(study.fidelity), study.fidelity.eta
+    match study.scheduler:
+        case "SuccessiveHalving":
+            return Hyperband(Table(brackets[:1]), eta, study.objective, study.trials)
+        case "Hyperband":
+            return Hyperband(Table(brackets), eta, study.objective, study.trials)
+        case "ASHA":
+            return ASHA(Table(brackets[:1]), eta, study.objective, study.trials)
+        case "AsyncHyperband":
+            return ASHA(Table(brackets), eta, study.objective, study.trials)
+        case "ASHAStopping":
+            return ASHAStopping(study.fidelity, study.objective, rung_levels(study)[:-1])
+        case "MedianStopping":
+            return MedianStopping(study.fidelity, study.objective)
+
+
+def rung_levels(study: Study) -> tuple[int, ...]:
+    """The resources, ascending, at which trials of this study are compared; empty without a fidelity."""
+    if study.fidelity is None:
+        return ()
+    if study.scheduler == "None":
+        return (study.fidelity.maximum,)
+    return tuple(rung.resource for rung in hyperband_brackets(study.fidelity)[0].rungs)
+
+
+def watches_running_trials(study: Study) -> bool:
+    """Whether the scheduler is to be told what trials measure while they run."""
+    return study.scheduler in WATCHING

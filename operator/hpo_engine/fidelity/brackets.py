@@ -7,7 +7,9 @@ unit of R and fractional resources rounded down.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from hpo_engine.study import Fidelity
 
@@ -36,6 +38,36 @@ class Bracket:
         """The same bracket for fewer trials, as at the end of a budget: every rung still promotes at least one."""
         rungs = (Rung(rung.resource, max(1, width // eta**k)) for k, rung in enumerate(self.rungs))
         return Bracket(self.s, tuple(rungs))
+
+
+@dataclass(frozen=True)
+class Table:
+    """Brackets that are filled in their order, again and again: a trial's index alone tells which one it enters."""
+
+    brackets: tuple[Bracket, ...]
+
+    def bracket(self, index: int) -> Bracket:
+        """The bracket, at its full width, that trial ``index`` enters."""
+        return next(bracket for bracket, places in self.from_index(index) if index in places)
+
+    def until(self, end: int) -> Iterator[tuple[Bracket, range]]:
+        """Every bracket that begins before ``end``, and the indices of its trials."""
+        for bracket, places in self.from_index(0):
+            if places.start >= end:
+                return
+            yield bracket, places
+
+    def from_index(self, index: int) -> Iterator[tuple[Bracket, range]]:
+        """Without end, from the first bracket of the iteration that ``index`` belongs to."""
+        start = index - index % self._iteration
+        while True:
+            for bracket in self.brackets:
+                yield bracket, range(start, start + bracket.width)
+                start += bracket.width
+
+    @cached_property
+    def _iteration(self) -> int:
+        return sum(bracket.width for bracket in self.brackets)
 
 
 def largest_s(fidelity: Fidelity) -> int:
