@@ -199,6 +199,8 @@ class Cluster:
             if step.done:
                 return self
             self.perform(step)
+            if not self.running() and step.stop:
+                continue
             if not self.running():
                 raise AssertionError("nothing runs, nothing begins, and the study is not done")
             self.go_on(min(self.running(), key=lambda i: (self.reached(self.trials[i]) if self.levels else 0, i)))
