@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from hpo_engine.acquisition.ascent import ascend
+from hpo_engine.acquisition.ascent import Slopes, ascend
 from hpo_engine.acquisition.choice import Choice
 from hpo_engine.acquisition.functions import AcquisitionFunction, Batched
 from hpo_engine.acquisition.single_changes import is_smooth, single_changes
@@ -41,8 +41,10 @@ MUTANTS_PER_ANCHOR = 48
 STARTS = 8
 APART = 0.05
 """Squared distance, in length scales, that starts keep from each other as long as others are left."""
-EXACT, THINNED = 512, 256
-"""Above EXACT observations deviations are by 2 THINNED of them."""
+EXACT = 512
+"""Above so many observations deviations are by a part of them while searching."""
+PART, SMALLEST_PART, LARGEST_PART = 8, 128, 384
+"""One in PART observations near where one looks, and as many spread over all."""
 ROUNDS = 4
 LOCAL_STEPS = 12
 
@@ -88,7 +90,8 @@ def _near(function: AcquisitionFunction, places: FloatArray) -> AcquisitionFunct
     """The function itself, or with many data a cheaper one that is good around ``places`` (k, d)."""
     if len(function.posterior.X) <= EXACT or not isinstance(function, Batched):
         return function
-    return function.under(Thinned.around(function.posterior, places, THINNED))
+    size = min(max(len(function.posterior.X) // PART, SMALLEST_PART), LARGEST_PART)
+    return function.under(Thinned.around(function.posterior, places, size))
 
 
 def _starts(function: AcquisitionFunction, points: FloatArray, order: IntArray) -> IntArray:
@@ -157,22 +160,24 @@ def _climb(
     if not free.any():
         return latent, values
     scale = np.minimum(function.posterior.kernel.lengthscales, 1.0)
-    ends, _ = ascend(lambda points: _slopes(function, points, free), encoded, free, scale)
+    ends, _ = ascend(_slopes(function, free), encoded, free, scale)
     ends = np.where(free, ends, latent)
     return _better(latent, values, ends, function(space.snap(ends)))
 
 
-def _slopes(
-    function: AcquisitionFunction, points: FloatArray, free: NDArray[np.bool_]
-) -> tuple[FloatArray, FloatArray]:
-    """Values (s,) and slopes (s, d) at encoded points, point by point where the function knows no better."""
+def _slopes(function: AcquisitionFunction, free: NDArray[np.bool_]) -> Slopes:
+    """Values (s,) and slopes (s, d) at encoded points (s, d), point by point where the function knows no better."""
     if isinstance(function, Batched):
-        return function.slopes(points)
-    values, slopes = np.empty(len(points)), np.zeros(points.shape)
-    for i, point in enumerate(points):
-        coordinates = np.flatnonzero(free.any(axis=0) & ~np.isnan(point))
-        values[i], slopes[i, coordinates] = function.with_slopes(point, coordinates)
-    return values, slopes
+        return function.slopes
+
+    def one_by_one(points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        values, slopes = np.empty(len(points)), np.zeros(points.shape)
+        for i, point in enumerate(points):
+            coordinates = np.flatnonzero(free.any(axis=0) & ~np.isnan(point))
+            values[i], slopes[i, coordinates] = function.with_slopes(point, coordinates)
+        return values, slopes
+
+    return one_by_one
 
 
 def _local_search(

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 import numpy as np
 
@@ -37,10 +38,6 @@ class Metric(Enum):
     LINEAR = "linear"
     HAMMING = "hamming"
     ARC = "arc"
-
-
-COORDINATES = {Metric.LINEAR: 1, Metric.HAMMING: 0, Metric.ARC: 2}
-"""Of the place that a value has in Euclidean space."""
 
 
 def metrics(space: Space) -> tuple[Metric, ...]:
@@ -79,7 +76,8 @@ def radial(name: KernelName, r2: FloatArray) -> tuple[FloatArray, FloatArray]:
         return value, -0.5 * value
     t = SQRT5 * np.sqrt(r2)
     decay = np.exp(-t)
-    return (1 + t + 5 / 3 * r2) * decay, -5 / 6 * (1 + t) * decay
+    linear = (1 + t) * decay
+    return linear + 5 / 3 * r2 * decay, -5 / 6 * linear
 
 
 def correlation(name: KernelName, r2: FloatArray) -> FloatArray:
@@ -95,6 +93,25 @@ def correlation(name: KernelName, r2: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True)
+class Embedded:
+    """``points`` (n, d) with their ``places`` (n, c) in Euclidean space, in units of the length scales.
+
+    Numbers come first, then the cosines, then the sines of the conditional ones; inactive ones are in the origin.
+    ``norms`` (n,): squared distances to the origin.
+    """
+
+    points: FloatArray
+    places: FloatArray
+    norms: FloatArray
+
+    def __getitem__(self, part: slice) -> Embedded:
+        return Embedded(self.points[part], self.places[part], self.norms[part])
+
+
+Points = FloatArray | Embedded
+
+
+@dataclass(frozen=True)
 class Kernel:
     """k over encoded points, NaN where inactive. ``lengthscales`` (d,); ``signal``: the variance σ_f²."""
 
@@ -103,7 +120,7 @@ class Kernel:
     lengthscales: FloatArray
     signal: float
 
-    def __call__(self, A: FloatArray, B: FloatArray) -> FloatArray:
+    def __call__(self, A: Points, B: Points) -> FloatArray:
         """Covariances (n, m) between the rows of ``A`` (n, d) and ``B`` (m, d); exactly symmetric where A is B."""
         covariances = correlation(self.name, self.r2(A, B))
         covariances *= self.signal
@@ -118,48 +135,68 @@ class Kernel:
         ]
         return self.signal * value, self.signal * np.asarray(rows, dtype=np.float64).reshape(len(rows), len(B))
 
-    def with_radial_slope(self, A: FloatArray, B: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def with_radial_slope(self, A: Points, B: Points) -> tuple[FloatArray, FloatArray]:
         """k and ∂k/∂(r²), both (n, m)."""
         value, slope = radial(self.name, self.r2(A, B))
         return self.signal * value, self.signal * slope
 
-    def pulled(self, Z: FloatArray, X: FloatArray, weights: FloatArray) -> FloatArray:
+    def pulled(self, Z: Points, X: Points, weights: FloatArray) -> FloatArray:
         """Σ_i ``weights``[i, q] ∂r²(x_i, z_q)/∂z_q, as (q, d); 0 for what is categorical or inactive.
 
         ``Z`` (q, d), ``X`` (n, d), ``weights`` (n, q). With ``weights`` ∂k/∂(r²) times c_i these are the slopes of
         Σ_i c_i k(x_i, z_q).
         """
-        places, towards = self._places(Z), weights.T @ self._places(X)
-        pulled = 2 * (places * weights.sum(axis=0)[:, None] - towards)
-        slopes, k = np.zeros(Z.shape), 0
-        for j, metric in enumerate(self.metrics):
-            if metric is Metric.LINEAR:
-                slopes[:, j] = pulled[:, k] / self.lengthscales[j]
-            elif metric is Metric.ARC:  # around the circle: (cos, sin)' = (-sin, cos)
-                slopes[:, j] = np.pi / 3 * (places[:, k] * pulled[:, k + 1] - places[:, k + 1] * pulled[:, k])
-            k += COORDINATES[metric]
+        z, x = self.embedded(Z), self.embedded(X)
+        pulled = 2 * (z.places * weights.sum(axis=0)[:, None] - weights.T @ x.places)
+        linear, arc = self._linear, self._arc
+        if len(linear) == len(self.metrics):
+            return np.asarray(pulled / self.lengthscales)
+        slopes, n, m = np.zeros(z.points.shape), len(linear), len(linear) + len(arc)
+        slopes[:, linear] = pulled[:, :n] / self.lengthscales[linear]
+        # around the circle: (cos, sin)' = (-sin, cos)
+        slopes[:, arc] = np.pi / 3 * (z.places[:, n:m] * pulled[:, m:] - z.places[:, m:] * pulled[:, n:m])
         return slopes
 
-    def r2(self, A: FloatArray, B: FloatArray) -> FloatArray:
+    def r2(self, A: Points, B: Points) -> FloatArray:
         """Squared distances (n, m) in units of the length scales."""
-        a = self._places(A)
-        b = a if A is B else self._places(B)
-        r2 = a @ b.T
+        a = self.embedded(A)
+        b = a if A is B else self.embedded(B)
+        r2 = a.places @ b.places.T
         r2 *= -2
-        r2 += (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None, :]
+        if A is B:  # symmetric to the last bit, at the price of one more array
+            r2 += a.norms[:, None] + a.norms
+        else:
+            r2 += a.norms[:, None]
+            r2 += b.norms
         np.maximum(r2, 0.0, out=r2)
-        for j, metric in enumerate(self.metrics):
-            if metric is Metric.HAMMING:
-                r2 += squared_distance(metric, A[:, j], B[:, j]) / self.lengthscales[j] ** 2
+        for j in self._hamming:
+            r2 += squared_distance(Metric.HAMMING, a.points[:, j], b.points[:, j]) / self.lengthscales[j] ** 2
         return r2
 
-    def _places(self, A: FloatArray) -> FloatArray:
-        """Where numbers lie in Euclidean space, in units of the length scales (n, c); inactive ones in the origin."""
-        columns = []
-        for j, metric in enumerate(self.metrics):
-            if metric is Metric.LINEAR:
-                columns.append((A[:, j] - 0.5) / self.lengthscales[j])
-            elif metric is Metric.ARC:
-                angle, on = np.pi / 3 * A[:, j], 1 / self.lengthscales[j]
-                columns += [np.nan_to_num(np.cos(angle)) * on, np.nan_to_num(np.sin(angle)) * on]
-        return np.stack(columns, axis=1) if columns else np.zeros((len(A), 0))
+    def embedded(self, A: Points) -> Embedded:
+        """The points with their places, worked out only once for points that are compared many times."""
+        if isinstance(A, Embedded):
+            return A
+        linear, arc = self._linear, self._arc
+        if len(linear) == len(self.metrics):
+            places = (A - 0.5) / self.lengthscales
+        else:
+            angle, on = np.pi / 3 * A[:, arc], 1 / self.lengthscales[arc]
+            circle = (np.nan_to_num(np.cos(angle)) * on, np.nan_to_num(np.sin(angle)) * on)
+            places = np.concatenate([(A[:, linear] - 0.5) / self.lengthscales[linear], *circle], axis=1)
+        return Embedded(A, places, np.einsum("ij,ij->i", places, places))
+
+    @cached_property
+    def _linear(self) -> IntArray:
+        return self._columns(Metric.LINEAR)
+
+    @cached_property
+    def _arc(self) -> IntArray:
+        return self._columns(Metric.ARC)
+
+    @cached_property
+    def _hamming(self) -> IntArray:
+        return self._columns(Metric.HAMMING)
+
+    def _columns(self, metric: Metric) -> IntArray:
+        return np.array([j for j, m in enumerate(self.metrics) if m is metric], dtype=np.int64)

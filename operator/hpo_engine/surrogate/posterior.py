@@ -7,6 +7,7 @@ K = k(X, X) + σ_n² I, and α = K⁻¹ (y - m).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import LinAlgError
@@ -15,7 +16,7 @@ from hpo_engine.memory import Memory
 from hpo_engine.parameters import FloatArray, IntArray
 from hpo_engine.surrogate.block_factor import BlockFactor, RowBlock
 from hpo_engine.surrogate.cholesky import JITTERS
-from hpo_engine.surrogate.kernels import Kernel
+from hpo_engine.surrogate.kernels import Embedded, Kernel
 
 SMALLEST_VARIANCE = 1e-12
 COLUMNS = 128
@@ -66,6 +67,10 @@ class Posterior:
         """The factor as one array (n, n); for few points."""
         return self.factor.dense
 
+    @cached_property
+    def _embedded(self) -> Embedded:
+        return self.kernel.embedded(self.X)
+
     @property
     def fitted(self) -> FloatArray:
         """The means (n,) at the points X themselves: K α = y - m, so they are y - (σ_n² + jitter) α."""
@@ -76,7 +81,7 @@ class Posterior:
         means, variances = np.empty(len(Z)), np.empty(len(Z))
         for start in range(0, len(Z), COLUMNS):
             part = slice(start, start + COLUMNS)
-            cross = self.kernel(self.X, Z[part])
+            cross = self.kernel(self._embedded, Z[part])
             means[part] = self.mean + cross.T @ self.alpha
             V = self.factor.forward(cross)
             variances[part] = self.kernel.signal - np.einsum("ij,ij->j", V, V)
@@ -87,7 +92,7 @@ class Posterior:
         means = np.empty(len(Z))
         for start in range(0, len(Z), COLUMNS):
             part = slice(start, start + COLUMNS)
-            means[part] = self.mean + self.kernel(Z[part], self.X) @ self.alpha
+            means[part] = self.mean + self.kernel(Z[part], self._embedded) @ self.alpha
         return means
 
     def joint(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -98,12 +103,13 @@ class Posterior:
 
     def slopes(self, Z: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Means and sds (q,) at ``Z`` (q, d), and the derivatives (q, d) of both, 0 where nothing can be moved."""
-        cross, radial = self.kernel.with_radial_slope(self.X, Z)
+        z, x = self.kernel.embedded(Z), self._embedded
+        cross, radial = self.kernel.with_radial_slope(x, z)
         solved = self.factor.backward(self.factor.forward(cross))
         variance = self.kernel.signal - np.einsum("ij,ij->j", cross, solved)
         sd = np.sqrt(np.maximum(variance, SMALLEST_VARIANCE))
-        mean_slopes = self.kernel.pulled(Z, self.X, radial * self.alpha[:, None])
-        sd_slopes = -self.kernel.pulled(Z, self.X, radial * solved) / sd[:, None]
+        mean_slopes = self.kernel.pulled(z, x, radial * self.alpha[:, None])
+        sd_slopes = -self.kernel.pulled(z, x, radial * solved) / sd[:, None]
         return self.mean + cross.T @ self.alpha, sd, mean_slopes, sd_slopes
 
     def predict_with_slopes(self, z: FloatArray, coordinates: IntArray) -> tuple[float, float, FloatArray, FloatArray]:
@@ -148,7 +154,7 @@ class Thinned(Posterior):
     def around(cls, whole: Posterior, places: FloatArray, size: int) -> Thinned:
         """With the data nearest to each of the encoded ``places`` (k, d), and as many spread over all; 2 ``size``."""
         each = max(1, size // max(1, len(places)))
-        nearest = np.argpartition(whole.kernel.r2(places, whole.X), each, axis=1)[:, :each]
+        nearest = np.argpartition(whole.kernel.r2(places, whole._embedded), each, axis=1)[:, :each]
         chosen = np.unique(np.concatenate([nearest.ravel(), np.linspace(0, len(whole.X) - 1, size).astype(np.int64)]))
         part, _ = Posterior.of(whole.kernel, whole.mean, whole.noise, whole.X[chosen], whole.y[chosen])
         w = whole
@@ -158,9 +164,10 @@ class Thinned(Posterior):
         return self.means(Z), self.part.predict(Z)[1]
 
     def slopes(self, Z: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        cross, radial = self.kernel.with_radial_slope(Z, self.X)
+        z, x = self.kernel.embedded(Z), self._embedded
+        cross, radial = self.kernel.with_radial_slope(z, x)
         _, sd, _, sd_slopes = self.part.slopes(Z)
-        return self.mean + cross @ self.alpha, sd, self.kernel.pulled(Z, self.X, (radial * self.alpha).T), sd_slopes
+        return self.mean + cross @ self.alpha, sd, self.kernel.pulled(z, x, (radial * self.alpha).T), sd_slopes
 
 
 def _factor(
@@ -181,8 +188,10 @@ def _factor(
 def _rows(kernel: Kernel, diagonal: float, X: FloatArray) -> RowBlock:
     """The covariances of ``X``, ``diagonal`` added on the diagonal."""
 
+    places = kernel.embedded(X)
+
     def rows(start: int, stop: int) -> FloatArray:
-        K = kernel(X[start:stop], X[:stop])
+        K = kernel(places[start:stop], places[:stop])
         K[np.arange(stop - start), np.arange(start, stop)] = kernel.signal + diagonal
         return K
 
