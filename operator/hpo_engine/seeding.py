@@ -18,6 +18,8 @@ class Purpose(IntEnum):
     FIT = 3
     CANDIDATES = 4
     TRAINING = 5
+    GRID = 6
+    FEASIBLE = 20
     ANALYSIS = 30
 
 

@@ -8,12 +8,14 @@ from typing import Literal
 from hpo_engine.errors import StudyError
 from hpo_engine.space import Space
 
-SamplerName = Literal["Random", "Sobol", "GP", "TPE"]
+SamplerName = Literal["Random", "Sobol", "Grid", "GP", "TPE"]
 SchedulerName = Literal[
     "None", "SuccessiveHalving", "Hyperband", "ASHA", "AsyncHyperband", "ASHAStopping", "MedianStopping"
 ]
 RUNGLESS: frozenset[SchedulerName] = frozenset({"None", "MedianStopping"})
 """Schedulers that do not compare trials at rungs."""
+GRID_LARGEST = 2**62
+"""Configurations that can be numbered in 64 bits."""
 Kernel = Literal["Matern52", "SquaredExponential"]
 Acquisition = Literal["LogEI", "EI", "PI", "UCB", "Thompson"]
 
@@ -84,6 +86,8 @@ class Study:
     fidelity: Fidelity | None = None
 
     def __post_init__(self) -> None:
+        if self.sampler.name == "Grid":
+            _check_grid(self.space)
         if self.scheduler != "None":
             if self.fidelity is None:
                 raise StudyError("fidelity", f"expected a fidelity for the {self.scheduler} scheduler, found none")
@@ -94,3 +98,13 @@ class Study:
                     f"expected at least fidelity.min * fidelity.eta = {low * eta} so that {self.scheduler} has a "
                     f"second rung, found {self.fidelity.maximum}",
                 )
+
+
+def _check_grid(space: Space) -> None:
+    """Raises StudyError unless the space has a number of configurations, and one that fits 64 bits."""
+    for i, p in enumerate(space.parameters):
+        if p.cells is None:
+            raise StudyError(f"parameters[{i}].float", "expected a step for the Grid sampler, found none")
+    size = space.size()
+    if size is not None and size > GRID_LARGEST:
+        raise StudyError("parameters", f"expected at most 2^62 configurations for the Grid sampler, found {size:.3g}")

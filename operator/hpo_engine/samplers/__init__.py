@@ -5,6 +5,7 @@ from __future__ import annotations
 from hpo_engine.memory import Memory
 from hpo_engine.samplers.base import History, Sampler
 from hpo_engine.samplers.gp import GPSampler
+from hpo_engine.samplers.grid import GridSampler
 from hpo_engine.samplers.sobol import SobolSampler
 from hpo_engine.samplers.tpe import TPESampler
 from hpo_engine.samplers.uniform import UniformSampler
@@ -18,6 +19,8 @@ def build_sampler(study: Study, history: History, memory: Memory) -> Sampler:
             return UniformSampler(study, history)
         case "Sobol":
             return SobolSampler(study, history)
+        case "Grid":
+            return GridSampler(study, history, memory)
         case "GP":
             return GPSampler(study, history, memory)
         case "TPE":
