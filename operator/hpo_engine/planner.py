@@ -60,7 +60,8 @@ def plan(study: Study, trials: Collection[Trial], slots: int, memory: Memory | N
     Once the incumbent reaches the objective's target, what still runs is stopped and nothing begins.
     ``memory``: of the same study's earlier plans; it saves time and changes nothing.
     """
-    history = History.of(study, trials)
+    memory = memory or Memory()
+    history = History.of(study, trials, memory)
     running = tuple(trial.index for trial in history.trials if trial.state is TrialState.RUNNING)
     best = incumbent(study, history.trials)
     if best is not None and study.objective.reached(best.latest.value):

@@ -7,6 +7,8 @@ they are no longer few.
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,25 +16,32 @@ import numpy as np
 
 from hpo_engine.acquisition.pending import condemns
 from hpo_engine.incumbent import loss_at
-from hpo_engine.parameters import FloatArray
+from hpo_engine.parameters import FloatArray, IntArray
 from hpo_engine.samplers.base import History
 from hpo_engine.space import Space
 from hpo_engine.study import Study
 from hpo_engine.trial import Trial, TrialState
+
+ALL_TEACH, GROWTH, LATE = 32, 1.15, 100
+"""Hyperparameters are learnt anew after each of the first 32 observations, then at every 15 % more trials, of which one
+in 100 may be late."""
 
 
 @dataclass(frozen=True)
 class Observations:
     """Outcomes at ``resource``, in the order of the trials' indices.
 
-    ``X`` (n, d) encodings and ``losses`` (n,), all finite; ``condemned`` (m, d): encodings of the trials that failed
-    because of their configuration, or measured no number.
+    ``X`` (n, d) encodings and ``losses`` (n,), all finite, of the trials with ``indices`` (n,); ``condemned`` (m, d):
+    encodings of the trials that failed because of their configuration, or measured no number. ``lessons``: positions
+    of the observations that teach hyperparameters, ascending.
     """
 
     resource: int
     X: FloatArray
     losses: FloatArray
     condemned: FloatArray
+    indices: IntArray
+    lessons: IntArray
 
 
 def initial_trials(study: Study) -> int:
@@ -56,28 +65,56 @@ def model_resource(study: Study, history: History, more: int = 0) -> int | None:
     counts: dict[int, int] = {}
     for trial in history.members:
         for measurement in trial.measurements:
-            if np.isfinite(measurement.value):
+            if math.isfinite(measurement.value):
                 counts[measurement.resource] = counts.get(measurement.resource, 0) + 1
     return max((resource for resource, count in counts.items() if count >= enough), default=None)
 
 
 def observe(study: Study, history: History, resource: int) -> Observations:
     measured, losses, condemned = [], [], []
-    for trial in history.members:
+    for position, trial in enumerate(history.members):
         loss = loss_at(study.objective, trial, resource)
-        if loss is not None and np.isfinite(loss):
-            measured.append(trial)
+        if loss is not None and math.isfinite(loss):
+            measured.append(position)
             losses.append(loss)
         elif condemns(trial) or loss is not None:
-            condemned.append(trial)
-    return Observations(resource, encoded(study.space, measured), np.array(losses), encoded(study.space, condemned))
+            condemned.append(position)
+    X = history.encodings.reshape(len(history.members), study.space.dimension)
+    indices = np.array([history.members[position].index for position in measured], dtype=np.int64)
+    lessons = _lessons(indices, sorted(t.index for t in history.members if _is_awaited(t, resource)))
+    return Observations(resource, X[measured], np.array(losses), X[condemned], indices, lessons)
+
+
+def _lessons(indices: IntArray, awaited: Sequence[int]) -> IntArray:
+    """Positions in ``indices`` of the observations that teach hyperparameters; ``awaited``: indices still without one.
+
+    Few observations all teach. Of many, those of the trials below a stage, so that they stay the same until the next
+    stage, GROWTH times as far, and a fit pays for many suggestions. A stage is reached when hardly any trial below it
+    is awaited: each that comes late is one more fit. That depends on the history alone, not on when one looks.
+    """
+    everything = np.arange(len(indices))
+    if len(indices) <= ALL_TEACH:
+        return everything
+    reached = (s for s in _stages(int(indices[-1]) + 1) if bisect_left(awaited, s) <= s // LATE)
+    early = everything[indices < next(reached, 0)]
+    return early if len(early) >= max(ALL_TEACH, len(indices) // 2) else everything
+
+
+def _stages(end: int) -> list[int]:
+    """ALL_TEACH, and GROWTH times as many each time, not beyond ``end``; descending."""
+    stages = [ALL_TEACH]
+    while stages[-1] <= end:
+        stages.append(math.ceil(stages[-1] * GROWTH))
+    return stages[-2::-1]
+
+
+def _is_awaited(trial: Trial, resource: int) -> bool:
+    return trial.state is TrialState.RUNNING and trial.value_at(resource) is None
 
 
 def unresolved(study: Study, history: History, pending: Sequence[Trial], resource: int) -> FloatArray:
     """Encodings (p, d) of all running trials without an outcome at ``resource``, in the order of their indices."""
-    running = [
-        trial for trial in history.members if trial.state is TrialState.RUNNING and trial.value_at(resource) is None
-    ]
+    running = [trial for trial in history.members if _is_awaited(trial, resource)]
     return encoded(study.space, sorted([*running, *pending], key=lambda trial: trial.index))
 
 
