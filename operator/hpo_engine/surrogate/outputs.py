@@ -1,95 +1,49 @@
-"""Losses as the surrogate wants them: roughly normal, mean 0, variance 1, and never ruled by a diverged run.
+"""Losses as the surrogate wants them: roughly normal, mean 0, variance 1, whatever they are.
 
-Three steps, each monotone, so that the order of the trials never changes:
-
-1. Values far on the bad side are clipped: how bad a diverged run is does not matter, that it is bad does. The fence
-   stands as far above the median as RATIO times the distance from the best value to the median.
-2. A Yeo-Johnson power transform with the λ of maximum likelihood takes out what skewness remains (Yeo & Johnson 2000,
-   eq. 2.1; Cowen-Rivers et al. 2022, "HEBO", use it to the same end). λ stays within [0, 2], where the transform
-   reaches every real number, so predictions can always be taken back.
-3. Standardisation.
+Two monotone transforms compete. A power transform keeps all distances, and serves losses that vary smoothly. Where it
+leaves losses far from normal, as where most configurations learn nothing and lie on a plateau, or many diverge, the
+distances among the bad ones would rule the length scales: there only the better half keeps its distances. How near to
+normal is told by the correlation with the normal scores (Filliben 1975, "The Probability Plot Correlation Coefficient
+Test for Normality").
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.stats import norm
 
 from hpo_engine.parameters import FloatArray
+from hpo_engine.surrogate.half_ranks import fit_half_ranks
+from hpo_engine.surrogate.power_transform import fit_power
 
-RATIO = 3.0
-ENOUGH_FOR_POWER = 6
-"""With fewer values λ is noise, and stays 1: no power transform."""
-LAMBDA_SD = 1.0
-"""λ is believed to be 1, give or take this much."""
+ENOUGH_FOR_RANKS = 8
+"""With fewer values ranks say too little."""
+NEAR_NORMAL = 0.9
+"""Smooth test functions have 0.91 to 1, training losses with plateaus 0.6 to 0.9."""
 
 
-@dataclass(frozen=True)
-class OutputTransform:
-    """``forward`` from losses to standardised outputs, ``inverse`` back (clipped values come back as the fence)."""
+class OutputTransform(Protocol):
+    """``forward`` from losses to standardised outputs, ``inverse`` back; what was clipped comes back as the limit."""
 
-    fence: float
-    centre: float
-    spread: float
-    power: float
-    mean: float
-    sd: float
+    def forward(self, losses: FloatArray) -> FloatArray: ...
 
-    def forward(self, losses: FloatArray) -> FloatArray:
-        scaled = (np.minimum(losses, self.fence) - self.centre) / self.spread
-        return (yeo_johnson(scaled, self.power) - self.mean) / self.sd
-
-    def inverse(self, outputs: FloatArray) -> FloatArray:
-        scaled = inverse_yeo_johnson(outputs * self.sd + self.mean, self.power)
-        return scaled * self.spread + self.centre
+    def inverse(self, outputs: FloatArray) -> FloatArray: ...
 
 
 def fit_outputs(losses: FloatArray) -> OutputTransform:
     """The transform for finite ``losses`` (n,), n >= 1. Equal losses all become 0."""
-    fence = _fence(losses)
-    clipped = np.minimum(losses, fence)
-    centre, spread = float(np.mean(clipped)), float(np.std(clipped))
-    if not spread > 1e-12 * max(1e-300, float(np.max(np.abs(clipped)))):
-        return OutputTransform(fence, centre, 1.0, 1.0, 0.0, 1.0)
-    scaled = (clipped - centre) / spread
-    power = _likeliest_power(scaled) if len(losses) >= ENOUGH_FOR_POWER else 1.0
-    outputs = yeo_johnson(scaled, power)
-    return OutputTransform(fence, centre, spread, power, float(np.mean(outputs)), float(np.std(outputs)))
+    power = fit_power(losses)
+    if len(losses) < ENOUGH_FOR_RANKS or normality(power.forward(losses)) >= NEAR_NORMAL:
+        return power
+    return fit_half_ranks(losses)
 
 
-def yeo_johnson(x: FloatArray, power: float) -> FloatArray:
-    """Element by element; ``power`` λ in [0, 2]."""
-    positive, negative = np.maximum(x, 0.0), np.minimum(x, 0.0)
-    up = np.log1p(positive) if power == 0 else np.expm1(power * np.log1p(positive)) / power
-    mirrored = 2.0 - power
-    down = -np.log1p(-negative) if mirrored == 0 else -np.expm1(mirrored * np.log1p(-negative)) / mirrored
-    return np.asarray(up + down)
-
-
-def inverse_yeo_johnson(y: FloatArray, power: float) -> FloatArray:
-    """The x of ``yeo_johnson(x, power)``."""
-    positive, negative = np.maximum(y, 0.0), np.minimum(y, 0.0)
-    up = np.expm1(positive) if power == 0 else np.expm1(np.log1p(power * positive) / power)
-    mirrored = 2.0 - power
-    down = -np.expm1(-negative) if mirrored == 0 else -np.expm1(np.log1p(-mirrored * negative) / mirrored)
-    return np.asarray(up + down)
-
-
-def _fence(losses: FloatArray) -> float:
-    best, median, worst = (float(q) for q in np.quantile(losses, (0.0, 0.5, 1.0)))
-    reach = median - best
-    return min(worst, median + RATIO * reach) if reach > 0 else worst
-
-
-def _likeliest_power(scaled: FloatArray) -> float:
-    """λ of the largest profile likelihood (Yeo & Johnson 2000, eq. 3.1), rounded so that noise cannot move it."""
-    jacobian = float(np.sum(np.sign(scaled) * np.log1p(np.abs(scaled))))
-
-    def cost(power: float) -> float:
-        variance = float(np.var(yeo_johnson(scaled, power)))
-        likelihood = -0.5 * len(scaled) * np.log(variance) + (power - 1.0) * jacobian
-        return float(-likelihood + 0.5 * ((power - 1.0) / LAMBDA_SD) ** 2)
-
-    return round(float(minimize_scalar(cost, bounds=(0.0, 2.0), method="bounded", options={"xatol": 1e-4}).x), 3)
+def normality(outputs: FloatArray) -> float:
+    """The correlation of the ordered ``outputs`` (n,) with normal scores; 1 where all are equal."""
+    if np.ptp(outputs) == 0:
+        return 1.0
+    n = len(outputs)
+    scores = norm.ppf((np.arange(1, n + 1) - 0.5) / n)
+    return float(np.corrcoef(np.sort(outputs), scores)[0, 1])
