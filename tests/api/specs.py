@@ -59,7 +59,7 @@ FIDELITY = record(
 SAMPLER = record(
     {},
     {
-        "type": st.sampled_from(["GP", "TPE", "Random", "Sobol"]),
+        "type": st.sampled_from(["GP", "TPE", "Random", "Sobol", "Grid"]),
         "initialTrials": st.integers(1, 9),
         "kernel": st.just("Matern52"),
         "acquisition": st.just("EI"),
@@ -82,7 +82,11 @@ def studies() -> st.SearchStrategy[dict[str, Any]]:
         },
         {
             "algorithm": record(
-                {}, {"sampler": SAMPLER, "scheduler": record({}, {"type": st.sampled_from(["None", "Hyperband"])})}
+                {},
+                {
+                    "sampler": SAMPLER,
+                    "scheduler": record({}, {"type": st.sampled_from(["None", "Hyperband", "ASHA", "MedianStopping"])}),
+                },
             ),
             "fidelity": FIDELITY,
             "seed": st.integers(0, 2**31 - 1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
@@ -40,9 +41,9 @@ class Objective(ApiModel):
 class Sampler(ApiModel):
     """How configurations are suggested."""
 
-    type: Literal["GP", "TPE", "Random", "Sobol"] = Field(
+    type: Literal["GP", "TPE", "Random", "Sobol", "Grid"] = Field(
         "GP",
-        description="GP: Bayesian optimisation with a Gaussian process. TPE: a tree-structured Parzen estimator over all parameters at once; with the scheduler Hyperband that is BOHB. Random: uniform, without repetition. Sobol: a scrambled low-discrepancy sequence.",
+        description="GP: Bayesian optimisation with a Gaussian process. TPE: a tree-structured Parzen estimator over all parameters at once; with the scheduler Hyperband that is BOHB. Random: uniform, without repetition. Sobol: a scrambled low-discrepancy sequence. Grid: every configuration of a finite space once, in an order that covers it evenly from the start.",
     )
     initial_trials: int | None = Field(
         None,
@@ -84,9 +85,11 @@ def _gp_settings(sampler: Sampler) -> list[str]:
 class Scheduler(ApiModel):
     """How much of the fidelity each trial gets."""
 
-    type: Literal["None", "Hyperband"] = Field(
+    type: Literal[
+        "None", "SuccessiveHalving", "Hyperband", "ASHA", "AsyncHyperband", "ASHAStopping", "MedianStopping"
+    ] = Field(
         "None",
-        description="None: every trial gets fidelity.max. Hyperband: many trials get little, the best of them more, from their checkpoints.",
+        description="None: every trial gets fidelity.max. SuccessiveHalving: many trials get fidelity.min, the best of them more, from their checkpoints. Hyperband: the same with several least amounts in turn. ASHA, AsyncHyperband: the same without waiting for a rung to be complete. ASHAStopping: trials run to fidelity.max, and are stopped at a rung where they are not among the best. MedianStopping: trials run to fidelity.max, and are stopped when worse than the median of completed ones. The last two judge running trials by what these show on /metrics.",
     )
 
 
@@ -292,22 +295,29 @@ class StudySpec(ApiModel):
 
     rules = (
         Rule(
-            "self.algorithm.scheduler.type != 'Hyperband' || has(self.fidelity)",
-            "expected a fidelity for the Hyperband scheduler",
-            lambda s: s.algorithm.scheduler.type != "Hyperband" or s.fidelity is not None,
+            "self.algorithm.scheduler.type == 'None' || has(self.fidelity)",
+            "expected a fidelity for a scheduler",
+            lambda s: s.algorithm.scheduler.type == "None" or s.fidelity is not None,
             "fidelity",
             lambda s: "none",
         ),
         Rule(
-            "self.algorithm.scheduler.type != 'Hyperband' || !has(self.fidelity) || self.fidelity.max >= self.fidelity.min * self.fidelity.eta",
-            "expected fidelity.max of at least fidelity.min * fidelity.eta, so that Hyperband has a second rung",
+            "self.algorithm.scheduler.type in ['None', 'MedianStopping'] || !has(self.fidelity) || self.fidelity.max >= self.fidelity.min * self.fidelity.eta",
+            "expected fidelity.max of at least fidelity.min * fidelity.eta, so that there is a second rung",
             lambda s: (
-                s.algorithm.scheduler.type != "Hyperband"
+                s.algorithm.scheduler.type in ("None", "MedianStopping")
                 or s.fidelity is None
                 or s.fidelity.max >= s.fidelity.min * s.fidelity.eta
             ),
             "fidelity.max",
             lambda s: f"max {s.fidelity.max} with min {s.fidelity.min} and eta {s.fidelity.eta}",
+        ),
+        Rule(
+            "self.algorithm.sampler.type != 'Grid' || self.parameters.all(p, !has(p.float) || has(p.float.step))",
+            "expected a step for the Grid sampler",
+            lambda s: s.algorithm.sampler.type != "Grid" or not list(_continua(s)),
+            lambda s: f"parameters[{next(_continua(s))}].float",
+            lambda s: "none",
         ),
         Rule(
             "has(self.trainer.podTemplate) || !has(self.fidelity) || self.fidelity.resource == 'epochs'",
@@ -326,6 +336,11 @@ class StudySpec(ApiModel):
             lambda s: _orphan(s)[1],
         ),
     )
+
+
+def _continua(spec: StudySpec) -> Iterator[int]:
+    """Indices of the parameters without a finite number of values."""
+    return (i for i, p in enumerate(spec.parameters) if p.float_ is not None and p.float_.step is None)
 
 
 def _orphan(spec: StudySpec) -> tuple[int, str]:

@@ -17,7 +17,7 @@ class Rationale(ApiModel):
     """Why this configuration was suggested."""
 
     origin: str = Field(max_length=64, description="Random, Sobol, GP or TPE.")
-    bracket: int | None = Field(None, description="Hyperband bracket.")
+    bracket: int | None = Field(None, description="Bracket of Hyperband or AsyncHyperband.")
     mean: float | None = Field(None, description="Objective that the model expected.")
     sigma: float | None = Field(None, description="Its standard deviation.")
     acquisition: float | None = Field(None, description="Value of the acquisition function.")
