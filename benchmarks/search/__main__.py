@@ -7,7 +7,7 @@ from pathlib import Path
 
 from search import problems as known
 from search.methods import METHODS
-from search.queue import Batch, due, installed, perform, rounds
+from search.queue import ROUND, Batch, due, installed, perform, rounds
 from search.store import Key, Store
 
 OURS = ("ours-Random-None", "ours-GP-None", "ours-GP-Hyperband", "ours-TPE-Hyperband")
@@ -35,6 +35,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--problems", nargs="+", default=["all"], help="names, or: dev, held-out, all")
     parser.add_argument("--workers", nargs="+", type=int, default=[4, 1, 16])
     parser.add_argument("--seeds", default="0:10", help="first:end")
+    parser.add_argument("--round", type=int, default=ROUND, help="seeds that every method gets before any gets more")
     parser.add_argument("--jobs", type=int, default=1, help="processes at once")
     parser.add_argument("--fresh", action="store_true", help="forget these runs first, as after a change of the method")
     parser.add_argument("--label", help="store a single method's runs under this name, to compare versions of it")
@@ -54,7 +55,7 @@ def _run(args: argparse.Namespace) -> None:
         keys = {Key(name, workers, seed) for name in names for workers in args.workers for seed in seeds}
         for label in labels.values():
             store.forget(label, keys)
-    batches = due(store, labels, names, args.workers, seeds)
+    batches = due(store, labels, names, args.workers, seeds, args.round)
     print(_estimate(store, labels, batches), flush=True)
     if args.command == "run":
         perform(batches, labels, args.raw.resolve(), args.jobs, args.timeout)

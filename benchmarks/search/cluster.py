@@ -20,6 +20,9 @@ from typing import Protocol
 from hpo_engine.trial import Parameters
 from search.problems.base import Curve, Problem
 
+BUDGETS = {1: 20.0, 4: 40.0, 16: 100.0}
+"""By the number of workers, in full trainings."""
+
 
 @dataclass(frozen=True)
 class Job:

@@ -1,6 +1,6 @@
 """Which runs are due, in which order, and running them one batch after another.
 
-What matters comes first: all methods get the first ten seeds before any gets the next ten, and within ten the middle
+What matters comes first: all methods get the first round of seeds before any gets the next, and in a round the middle
 number of workers before the small and the large.
 """
 
@@ -34,12 +34,20 @@ class Batch:
 
 
 def due(
-    store: Store, labels: dict[str, str], problems: Sequence[str], workers: Sequence[int], seeds: Sequence[int]
+    store: Store,
+    labels: dict[str, str],
+    problems: Sequence[str],
+    workers: Sequence[int],
+    seeds: Sequence[int],
+    size: int = ROUND,
 ) -> list[Batch]:
-    """The batches that are not stored, in order. ``labels``: under which name each method's runs are stored."""
+    """The batches that are not stored, in order, in rounds of ``size`` seeds.
+
+    ``labels``: under which name each method's runs are stored.
+    """
     stored = {method: store.load(label) for method, label in labels.items()}
     batches = []
-    for _, group in groupby(seeds, key=lambda seed: seed // ROUND):
+    for _, group in groupby(seeds, key=lambda seed: seed // size):
         of_round = tuple(group)
         for count in workers:
             for name in problems:
@@ -66,7 +74,10 @@ def _run(batch: Batch, label: str, raw: Path, revision: str, timeout: float) -> 
     options = ["--raw", str(raw), "--label", label, "--revision", revision]
     command = [interpreter(batch.method), "-m", "search.worker", *arguments, *options]
     try:
-        return subprocess.run(command, env=_environment(), cwd=ROOT, timeout=timeout, check=False).returncode
+        done = subprocess.run(
+            command, env=_environment(), cwd=ROOT, timeout=timeout, check=False, stdout=subprocess.DEVNULL
+        )
+        return done.returncode
     except subprocess.TimeoutExpired:
         return 124
 

@@ -10,19 +10,17 @@ import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from search.cluster import Cluster
+from search.cluster import BUDGETS, Cluster
 from search.methods import entry, make
 from search.problems import problem
 from search.store import Run, Store
 
-BUDGETS = {1: 20.0, 4: 40.0, 16: 100.0}
-"""By the number of workers, in full trainings."""
 DIGITS = 9
 
 
 def run_once(method: str, name: str, workers: int, seed: int, label: str, described: str) -> Run:
     """A run that dies keeps what it reached until then, and why."""
-    objective = problem(name)
+    objective = problem(name).begin()
     began, error = time.perf_counter(), None
     cluster = Cluster(objective, make(method, objective, workers, seed), workers, BUDGETS[workers], seed)
     try:

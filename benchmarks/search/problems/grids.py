@@ -70,7 +70,7 @@ NASBENCH = Space(tuple(CategoricalParameter(f"op{i}", OPERATIONS) for i in range
 
 @dataclass
 class Grid:
-    """``finals`` (configurations, seeds) are losses; ``seconds`` (configurations,). Rows: the space's cells, in order."""
+    """``finals`` (configurations, seeds) losses and ``seconds`` (configurations,); rows in the order of the cells."""
 
     name: str
     space: Space
