@@ -96,7 +96,7 @@ def search_order(
 
 def _undrawn(table: Table, design: Sequence[int], drawn: Sequence[int]) -> int:
     """The next row of the design; after its end, where no model could be fitted, the first undrawn one."""
-    return next(row for row in (*design, *range(len(table.losses))) if row not in drawn)
+    return int(next(row for row in (*design, *range(len(table.losses))) if row not in drawn))
 
 
 def random_order(table: Table, seed: int, index: int) -> IntArray:
