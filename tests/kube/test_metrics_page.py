@@ -73,6 +73,15 @@ async def test_the_trainers_own_page(session: aiohttp.ClientSession, unused_port
     assert await fetched(session, unused_port) == Sample(0.8, 5)
 
 
+async def test_the_trainers_own_curve(session: aiohttp.ClientSession, unused_port: int) -> None:
+    given = {"HPO_METRICS_HOST": "127.0.0.1", "HPO_METRICS_PORT": str(unused_port), "HPO_OBJECTIVE": "dice"}
+    reporter = Reporter(given, serve=True)
+    for epoch in range(1, 1001):
+        reporter.report({"dice": epoch / 1000, "loss": 1.0}, resource=epoch)
+    expected = tuple((epoch, epoch / 1000) for epoch in range(501, 1000))
+    assert await fetched(session, unused_port) == Sample(1.0, 1000, expected)
+
+
 @pytest.fixture
 def unused_port() -> int:
     import socket
@@ -99,6 +108,13 @@ PAGES: dict[str, tuple[str, Sample | None]] = {
     "a resource that is none": ("dice 0.5\nhpo_trial_resource NaN\n", Sample(0.5, 0)),
     "a negative resource": ("dice 0.5\nhpo_trial_resource -3\n", Sample(0.5, 0)),
     "an infinite resource": ("dice 0.5\nhpo_trial_resource +Inf\n", Sample(0.5, 0)),
+    "with its curve": (
+        "dice 0.5\nhpo_trial_resource 3\n"
+        + "".join(f'hpo_trial_curve{{name="dice",resource="{r}"}} 0.{r}\n' for r in (2, 1, 3, 9))
+        + 'hpo_trial_curve{name="loss",resource="1"} 7\nhpo_trial_curve{name="dice",resource="0"} NaN\n',
+        Sample(0.5, 3, ((1, 0.1), (2, 0.2))),
+    ),
+    "a curve at an amount that is none": ('dice 0.5\nhpo_trial_curve{name="dice",resource="all"} 0.5\n', None),
     "of another trial": ('hpo_trial_info{trial="demo-4"} 1\ndice 0.5\n', None),
     "of this trial": ('hpo_trial_info{trial="demo-3"} 1\ndice 0.5\n', Sample(0.5, 0)),
     "empty": ("", None),

@@ -15,7 +15,13 @@ from hpo_operator.api.parse import parse_study, parse_trial
 from hpo_operator.api.trial import MAX_CURVE_POINTS, TrialStatus
 from hpo_operator.reconcile.pod_facts import PodState, read_pod
 from hpo_operator.reconcile.snapshot import Sample, Snapshot
-from hpo_operator.reconcile.trial_state import LONGEST_PAUSE_SECONDS, MAX_INTERRUPTIONS, TrialView, view_trial
+from hpo_operator.reconcile.trial_state import (
+    LONGEST_PAUSE_SECONDS,
+    MAX_INTERRUPTIONS,
+    TrialView,
+    engine_trial,
+    view_trial,
+)
 from hpo_operator.reconcile.trial_status import trial_status
 from reconcile.objects import NOW, ended, measured, pod, study, trial
 
@@ -152,6 +158,36 @@ def test_a_sample_of_an_earlier_resource_takes_back_the_curve_behind_it() -> Non
 def test_a_page_without_a_resource_has_no_curve() -> None:
     status = after(trial(), RUNNING, sample=Sample(0.4))
     assert (status.objective, status.curve) == (0.4, [])
+
+
+def test_a_sample_brings_the_points_since_the_last_one() -> None:
+    raw = stored(trial(resource=9), view(trial(resource=9), RUNNING, sample=Sample(0.1, 1)))
+    status = after(raw, RUNNING, sample=Sample(0.5, 5, ((1, 9.9), (2, 0.2), (3, 0.3), (4, 0.4))))
+    assert [(p.resource, p.value) for p in status.curve] == [(r, r / 10) for r in range(1, 6)]
+
+
+def test_levels_never_go_missing_and_a_decision_settles() -> None:
+    """Whatever the samples: a second look at the same one changes nothing, or the operator would never rest."""
+    levels = (1, 3, 9, 27, 81, 243, 729)
+    raw = trial(resource=1000)
+    for end in (40, 41, 200, 640, 1000):
+        sample = Sample(end / 10, end, tuple((r, r / 10) for r in range(max(1, end - 500), end)))
+        for _ in range(2):
+            snapshot = Snapshot(study(), samples={"demo-0-r0-a0": sample})
+            seen = view_trial(parse_trial(raw), SPEC, {"demo-0-r0-a0": read_pod(RUNNING)}, snapshot, 1, NOW, levels)
+            first, raw = raw, stored(raw, seen)
+        assert raw == first
+        points = {p.resource: p.value for p in parse_trial(raw).status.curve}
+        assert len(points) <= MAX_CURVE_POINTS
+        assert {r: points.get(r) for r in levels if r <= end} == {r: r / 10 for r in levels if r <= end}
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_the_engine_is_told_of_the_curve_only_where_it_is_watched(watched: bool) -> None:
+    curve = [{"resource": r, "value": 0.1 * r} for r in (1, 2, 3, 4)]
+    seen = view(trial(status=SEEN | {"measurements": [MEASUREMENT], "curve": curve}, rung=1, resource=9), RUNNING)
+    measured_at = [m.resource for m in engine_trial(seen, {}, watched).measurements]
+    assert measured_at == ([1, 2, 4, 3] if watched else [3])
 
 
 @given(st.lists(st.integers(1, 10**6), max_size=300))

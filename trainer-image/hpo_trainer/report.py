@@ -42,6 +42,9 @@ EXIT_CODES: Mapping[str, int] = {
 }
 """Reason of a failure -> exit code of the container."""
 
+CURVE_POINTS = 500
+"""The page of live metrics shows the objective at so many of the latest amounts: it is read only now and then."""
+
 _STARTED = time.monotonic()
 
 
@@ -109,7 +112,7 @@ class Reporter:
         host, port = self._environment.get("HPO_METRICS_HOST"), self._environment.get("HPO_METRICS_PORT")
         if self._page is None and host and port:
             try:
-                self._page = MetricsPage(host, int(port), self._environment.get("HPO_TRIAL"))
+                self._page = MetricsPage(host, int(port), self._environment.get("HPO_TRIAL"), self._objective)
             except OSError as error:
                 self._serve = False  # the measurement does not depend on the page
                 print(f"hpo: no /metrics at {host}:{port}: {error}", file=sys.stderr, flush=True)
@@ -120,8 +123,9 @@ class Reporter:
 class MetricsPage:
     """``/metrics`` in the Prometheus text format, served by a daemon thread of the standard library alone."""
 
-    def __init__(self, host: str, port: int, trial: str | None = None) -> None:
-        self._trial = trial
+    def __init__(self, host: str, port: int, trial: str | None = None, objective: str | None = None) -> None:
+        self._trial, self._objective = trial, objective
+        self._curve: dict[int, float] = {}
         self._lock = threading.Lock()
         self._metrics: dict[str, float] = {}
         self._resource: int | None = None
@@ -154,16 +158,24 @@ class MetricsPage:
         with self._lock:
             self._metrics.update(metrics)
             self._resource = self._resource if resource is None else resource
+            if resource is not None and self._objective is not None and self._objective in metrics:
+                self._curve[resource] = metrics[self._objective]
+                if len(self._curve) > CURVE_POINTS:
+                    del self._curve[min(self._curve)]
 
     def text(self) -> str:
         with self._lock:
-            metrics, reached = dict(self._metrics), self._resource
+            metrics, reached, curve = dict(self._metrics), self._resource, dict(self._curve)
         lines = ["# TYPE hpo_trial_metric gauge"]
         lines += [f'hpo_trial_metric{{name="{_escape(name)}"}} {_sample(value)}' for name, value in metrics.items()]
         if self._trial is not None:
             lines += ["# TYPE hpo_trial_info gauge", f'hpo_trial_info{{trial="{_escape(self._trial)}"}} 1']
         if reached is not None:
             lines += ["# TYPE hpo_trial_resource gauge", f"hpo_trial_resource {reached}"]
+        if curve and self._objective is not None:
+            name = _escape(self._objective)
+            lines += ["# TYPE hpo_trial_curve gauge"]
+            lines += [f'hpo_trial_curve{{name="{name}",resource="{r}"}} {_sample(v)}' for r, v in curve.items()]
         lines += ["# TYPE hpo_trial_host_memory_peak_bytes gauge"]
         lines += [f"hpo_trial_host_memory_peak_bytes {host_memory_peak_bytes()}"]
         return "\n".join(lines) + "\n"

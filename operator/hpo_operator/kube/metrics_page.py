@@ -19,6 +19,7 @@ MAX_LINES = 1000
 """The parser's time grows with the square of a line's labels; it may not hold up the event loop."""
 TIMEOUT_SECONDS = 1.0
 METRIC = "hpo_trial_metric"
+CURVE = "hpo_trial_curve"
 RESOURCE = "hpo_trial_resource"
 INFO = "hpo_trial_info"
 
@@ -47,6 +48,7 @@ def read_sample(page: str, objective: str, trial: str | None = None) -> Sample |
     """
     ours: float | None = None
     named: list[float] = []
+    curve: dict[int, float] = {}
     resource = 0
     lines = [line for line in page.splitlines() if _matters(line, objective)]
     if len(lines) > MAX_LINES:
@@ -56,6 +58,8 @@ def read_sample(page: str, objective: str, trial: str | None = None) -> Sample |
             for sample in family.samples:
                 if sample.name == METRIC and sample.labels.get("name") == objective:
                     ours = sample.value
+                elif sample.name == CURVE and sample.labels.get("name") == objective and math.isfinite(sample.value):
+                    curve[int(sample.labels["resource"])] = sample.value
                 elif sample.name == objective:
                     named.append(sample.value)
                 elif sample.name == INFO and trial is not None and sample.labels.get("trial", trial) != trial:
@@ -65,13 +69,17 @@ def read_sample(page: str, objective: str, trial: str | None = None) -> Sample |
     except (ValueError, KeyError, IndexError):
         return None
     value = ours if ours is not None else named[0] if len(named) == 1 else None
-    return None if value is None or not math.isfinite(value) else Sample(value, resource)
+    if value is None or not math.isfinite(value):
+        return None
+    return Sample(value, resource, tuple(sorted((r, v) for r, v in curve.items() if 0 < r < resource)))
 
 
 def _matters(line: str, objective: str) -> bool:
     if len(line) > MAX_LINE_CHARACTERS:
         return False
-    return line.startswith((RESOURCE, INFO, objective)) or (line.startswith(METRIC) and f'"{objective}"' in line)
+    return line.startswith((RESOURCE, INFO, objective)) or (
+        line.startswith((METRIC, CURVE)) and f'"{objective}"' in line
+    )
 
 
 async def _at_most(stream: aiohttp.StreamReader, limit: int) -> bytes | None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import aiohttp
 
+from hpo_engine.memory import Memory
 from hpo_operator.kube.cluster import Cluster, StudyKey
 from hpo_operator.kube.errors import ClusterError, NotFoundError, RefusedError, TemporaryError
 from hpo_operator.kube.metrics_page import fetch_sample
@@ -61,6 +62,7 @@ class StudyWorker:
         self._session, self._executor, self._clock, self._metrics = session, executor, clock, metrics
         self._woken = asyncio.Event()
         self._samples: dict[str, Sample] = {}
+        self._memory: tuple[object, Memory] = (None, Memory())
         self._refusals: dict[str, tuple[str, datetime]] = {}
         self._snapshot: Snapshot | None = None
         self._training: tuple[str, ...] = ()
@@ -110,7 +112,10 @@ class StudyWorker:
                 return None
             snapshot = dataclasses.replace(observed, samples=self._samples, refusals=self._current_refusals())
             loop = asyncio.get_running_loop()
-            decision = await loop.run_in_executor(self._executor, decide, snapshot, self._settings.pod, self._clock())
+            memory = self._remembered(observed.study)
+            decision = await loop.run_in_executor(
+                self._executor, decide, snapshot, self._settings.pod, self._clock(), memory
+            )
             self._snapshot, self._training = observed, decision.training
             if decision.actions and decision.actions == before:
                 raise TemporaryError(f"{', '.join(_kinds(before))} had no effect")
@@ -120,6 +125,13 @@ class StudyWorker:
             if not decision.actions:
                 self._metrics.observe_study(self.key.namespace, self.key.name, snapshot.study.get("status") or {})
                 return decision
+
+    def _remembered(self, study: Mapping[str, Any]) -> Memory:
+        """What the engine keeps of this study; one that was deleted and made again under its name is another."""
+        uid = study.get("metadata", {}).get("uid")
+        if self._memory[0] != uid:
+            self._memory = (uid, Memory())
+        return self._memory[1]
 
     async def _perform(self, study: Mapping[str, Any], action: Action) -> None:
         self._metrics.actions.labels(action=type(action).__name__).inc()

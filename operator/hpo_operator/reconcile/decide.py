@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from hpo_engine.fidelity import rung_levels, watches_running_trials
 from hpo_engine.incumbent import incumbent
+from hpo_engine.memory import Memory
 from hpo_engine.planner import Plan, plan
 from hpo_engine.trial import Trial, TrialState
 from hpo_operator.api import engine_study
@@ -48,8 +50,8 @@ class Decision:
     training: tuple[str, ...] = ()
 
 
-def decide(snapshot: Snapshot, settings: PodSettings, now: datetime) -> Decision:
-    """What to do about one study, now."""
+def decide(snapshot: Snapshot, settings: PodSettings, now: datetime, memory: Memory | None = None) -> Decision:
+    """What to do about one study, now. ``memory``: of its earlier decisions; it saves time and changes nothing."""
     try:
         study = parse_study(snapshot.study)
     except InvalidObject as error:
@@ -62,7 +64,7 @@ def decide(snapshot: Snapshot, settings: PodSettings, now: datetime) -> Decision
         ]
         return _refuse(snapshot, "ImmutableFieldChanged", errors, now)
     trials, broken = _read_trials(study, snapshot)
-    return _Deciding(study, snapshot, settings, now, trials, broken).decision()
+    return _Deciding(study, snapshot, settings, now, trials, broken).decision(memory)
 
 
 def _refuse(snapshot: Snapshot, reason: str, errors: Sequence[SpecError], now: datetime) -> Decision:
@@ -110,20 +112,22 @@ class _Deciding:
         limits = study.spec.trainer.resources.dump()
         self.gpus = gpu_count(template["spec"] if template else {"containers": [{"resources": limits}]})
         pods = {facts.name: facts for facts in map(read_pod, snapshot.pods)}
-        self.views = [view_trial(trial, study.spec, pods, snapshot, self.gpus, now) for trial in trials]
+        self.engine_study = engine_study.engine_study(study.spec)
+        levels, watched = rung_levels(self.engine_study), watches_running_trials(self.engine_study)
+        self.views = [view_trial(trial, study.spec, pods, snapshot, self.gpus, now, levels) for trial in trials]
         self.before = {trial.name: trial.status for trial in trials}
         self.texts = {trial.spec.index: trial.spec.parameters for trial in trials}
         self.history: list[Trial] = [
-            engine_trial(view, engine_study.from_text(study.spec, view.trial.spec.parameters)) for view in self.views
+            engine_trial(view, engine_study.from_text(study.spec, view.trial.spec.parameters), watched)
+            for view in self.views
         ]
-        self.engine_study = engine_study.engine_study(study.spec)
         self.active = sum(view.state is TrialState.RUNNING for view in self.views)
         self.incumbent = incumbent(self.engine_study, self.history)
         self.best = study_status.best_trial(study, self.incumbent, self.texts)
 
-    def decision(self) -> Decision:
+    def decision(self, memory: Memory | None) -> Decision:
         over = self._out_of_budget()
-        next_steps = Plan() if over or self.broken else plan(self.engine_study, self.history, self._slots())
+        next_steps = Plan() if over or self.broken else self._plan(memory)
         ending = self._ending(over, next_steps)
         hold = None
         if self.broken:
@@ -140,6 +144,9 @@ class _Deciding:
         return Decision(
             tuple(actions), self._wake_at(), tuple(v.pod.name for v in self.views if v.is_training and v.pod)
         )
+
+    def _plan(self, memory: Memory | None) -> Plan:
+        return plan(self.engine_study, self.history, self._slots(), memory)
 
     def _slots(self) -> int:
         return max(0, self.study.spec.budget.parallelism - self.active)

@@ -11,10 +11,14 @@ Raw = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Sample:
-    """The objective on a Pod's /metrics page, and the fidelity it belongs to (0 if the page does not tell)."""
+    """The objective on a Pod's /metrics page, and the fidelity it belongs to (0 if the page does not tell).
+
+    ``curve``: (fidelity, objective) of what the run reported before, ascending, as far as the page shows it.
+    """
 
     value: float
     resource: int = 0
+    curve: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ Stopped wanted    never seen       STOPPED
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -57,9 +57,18 @@ class TrialView:
 
 
 def view_trial(
-    trial: HpoTrial, spec: StudySpec, pods: Mapping[str, PodFacts], snapshot: Snapshot, gpus: int, now: datetime
+    trial: HpoTrial,
+    spec: StudySpec,
+    pods: Mapping[str, PodFacts],
+    snapshot: Snapshot,
+    gpus: int,
+    now: datetime,
+    levels: Collection[int] = (),
 ) -> TrialView:
-    """The trial after what its current Pod tells. ``gpus``: GPUs that its Pod holds."""
+    """The trial after what its current Pod tells. ``gpus``: GPUs that its Pod holds.
+
+    ``levels``: amounts of the fidelity that must not go missing from its curve.
+    """
     status = trial.status
     name = names.pod_name(trial.name, trial.spec.rung, status.attempt)
     pod = pods.get(name)
@@ -76,9 +85,9 @@ def view_trial(
         pod = PodFacts(name, PodState.INTERRUPTED, "PodDeleted", "the Pod is gone")
     match pod.state:
         case PodState.WAITING | PodState.RUNNING | PodState.TERMINATING:
-            return TrialView(_seen(trial, pod, snapshot.samples.get(name)), engine.TrialState.RUNNING, pod)
+            return TrialView(_seen(trial, pod, snapshot.samples.get(name), levels), engine.TrialState.RUNNING, pod)
         case PodState.SUCCEEDED:
-            return _succeeded(_seen(trial, pod, snapshot.samples.get(name)), pod, spec, gpus, now)
+            return _succeeded(_seen(trial, pod, snapshot.samples.get(name), levels), pod, spec, gpus, now, levels)
         case PodState.INTERRUPTED if stopping:
             return TrialView(_left_behind(trial, pod, gpus, now), engine.TrialState.STOPPED)
         case PodState.INTERRUPTED:
@@ -89,18 +98,23 @@ def view_trial(
             return _failed(_seen(trial, pod, None), pod, pod.reason, message, gpus, now)
 
 
-def engine_trial(view: TrialView, parameters: engine.Parameters) -> engine.Trial:
-    """The trial as the engine sees it."""
+def engine_trial(view: TrialView, parameters: engine.Parameters, watched: bool = False) -> engine.Trial:
+    """The trial as the engine sees it. ``watched``: with its whole curve, for schedulers that judge running trials."""
     spec, status = view.trial.spec, view.trial.status
+    measured = {m.resource for m in status.measurements}
+    between = [p for p in status.curve if p.resource not in measured] if watched else []
     return engine.Trial(
         index=spec.index,
         parameters=parameters,
         state=view.state,
         rung=spec.rung,
         resource=spec.resource,
-        measurements=tuple(
-            engine.Measurement(m.resource, m.value, m.seconds, m.peak_memory_bytes, m.metrics)
-            for m in status.measurements
+        measurements=(
+            *(engine.Measurement(p.resource, p.value) for p in between),
+            *(
+                engine.Measurement(m.resource, m.value, m.seconds, m.peak_memory_bytes, m.metrics)
+                for m in status.measurements
+            ),
         ),
         failure=status.failure.reason if status.failure else None,
     )
@@ -125,7 +139,7 @@ def _with(trial: HpoTrial, **changes: object) -> HpoTrial:
     return trial.model_copy(update={"status": trial.status.model_copy(update=changes)})
 
 
-def _seen(trial: HpoTrial, pod: PodFacts, sample: Sample | None) -> HpoTrial:
+def _seen(trial: HpoTrial, pod: PodFacts, sample: Sample | None, levels: Collection[int] = ()) -> HpoTrial:
     """The trial with its Pod noted, and with the sample if that is news."""
     status = trial.status
     started = _started(trial, pod)
@@ -136,17 +150,25 @@ def _seen(trial: HpoTrial, pod: PodFacts, sample: Sample | None) -> HpoTrial:
     }
     if sample is not None:
         changes |= {"objective": sample.value, "resource": sample.resource, "sampled_pod": pod.name}
-        changes["curve"] = _extended(status.curve, sample.resource, sample.value)
+        last = status.curve[-1].resource if status.curve else 0
+        curve = status.curve
+        for resource, value in (*(point for point in sample.curve if point[0] > last), (sample.resource, sample.value)):
+            curve = _extended(curve, resource, value, levels)
+        changes["curve"] = curve
     return _with(trial, **changes)
 
 
-def _extended(curve: list[CurvePoint], resource: int, value: float) -> list[CurvePoint]:
-    """The curve with one more point, without the one where it is densest when full; no resource, no curve."""
+def _extended(curve: list[CurvePoint], resource: int, value: float, levels: Collection[int]) -> list[CurvePoint]:
+    """The curve with one more point, without the one where it is densest when full; no resource, no curve.
+
+    The points at ``levels``, of which there are few, always stay.
+    """
     if resource == 0:
         return curve
     kept = [point for point in curve if point.resource < resource]
     if len(kept) >= MAX_CURVE_POINTS:
-        del kept[min(range(1, len(kept) - 1), key=lambda i: kept[i + 1].resource - kept[i - 1].resource)]
+        spare = [i for i in range(1, len(kept) - 1) if kept[i].resource not in levels]
+        del kept[min(spare, key=lambda i: kept[i + 1].resource - kept[i - 1].resource)]
     return [*kept, CurvePoint(resource=resource, value=value)]
 
 
@@ -182,7 +204,9 @@ def _failed(trial: HpoTrial, pod: PodFacts, reason: str, message: str, gpus: int
     return TrialView(_with(_spent(trial, pod, gpus, now), failure=failure), engine.TrialState.FAILED, pod)
 
 
-def _succeeded(trial: HpoTrial, pod: PodFacts, spec: StudySpec, gpus: int, now: datetime) -> TrialView:
+def _succeeded(
+    trial: HpoTrial, pod: PodFacts, spec: StudySpec, gpus: int, now: datetime, levels: Collection[int]
+) -> TrialView:
     """Exit 0: the trainer's own report counts, or else the last sample of its /metrics."""
     metric = spec.objective.metric
     report = read_final_message(pod.final_message, metric)
@@ -198,7 +222,7 @@ def _succeeded(trial: HpoTrial, pod: PodFacts, spec: StudySpec, gpus: int, now: 
         measurements=[*status.measurements, measurement],
         objective=measurement.value,
         resource=measurement.resource,
-        curve=_extended(status.curve, measurement.resource, measurement.value),
+        curve=_extended(status.curve, measurement.resource, measurement.value, levels),
         sampled_pod=None,
     )
     return TrialView(trial, engine.TrialState.REPORTED, pod)

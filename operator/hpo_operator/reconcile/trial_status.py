@@ -53,7 +53,7 @@ def _standing(view: TrialView, spec: StudySpec, study_ended: bool) -> tuple[Phas
             assert status.failure is not None  # what FAILED means
             return "Failed", status.failure.reason, status.failure.message
         case TrialState.STOPPED:
-            return "Stopped", "Stopped", "stopped before it was measured"
+            return "Stopped", "Stopped", _stopped(view.trial)
         case TrialState.REPORTED if not is_promotable(view.trial, spec):
             return "Succeeded", "Completed", ""
         case TrialState.REPORTED if study_ended:
@@ -62,6 +62,11 @@ def _standing(view: TrialView, spec: StudySpec, study_ended: bool) -> tuple[Phas
             return "Waiting", "AtRung", f"measured at {view.trial.spec.resource}; waits for the rung to be complete"
         case TrialState.RUNNING:
             return _running(view)
+
+
+def _stopped(trial: HpoTrial) -> str:
+    curve = trial.status.curve
+    return f"stopped after {curve[-1].resource}" if curve else "stopped before it was measured"
 
 
 def _running(view: TrialView) -> tuple[Phase, str, str]:
