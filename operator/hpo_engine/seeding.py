@@ -19,6 +19,7 @@ class Purpose(IntEnum):
     CANDIDATES = 4
     TRAINING = 5
     GRID = 6
+    HORIZON = 7
     FEASIBLE = 20
     ANALYSIS = 30
 

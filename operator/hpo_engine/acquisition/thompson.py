@@ -6,10 +6,11 @@ independent draws would mostly find the point of the widest margin. Each trial d
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from hpo_engine.acquisition.factors import LogFactor, total
 from hpo_engine.acquisition.maximise import COMPLETE, Choice, latent_pool
 from hpo_engine.parameters import FloatArray
 from hpo_engine.space import Space
@@ -18,9 +19,16 @@ from hpo_engine.surrogate.posterior import Posterior
 
 
 def thompson(
-    space: Space, posterior: Posterior, used: Collection[str], anchors: FloatArray, generator: np.random.Generator
+    space: Space,
+    posterior: Posterior,
+    used: Collection[str],
+    anchors: FloatArray,
+    generator: np.random.Generator,
+    factors: Sequence[LogFactor] = (),
 ) -> Choice | None:
     """The unused configuration of the lowest draw; its value is the draw, negated. None: the pool holds used ones only.
+
+    ``factors`` are added to the value, as penalties in standard deviations.
 
     Raises:
         LinAlgError: the posterior's covariance over the pool has no factor even with the largest jitter.
@@ -36,5 +44,6 @@ def thompson(
     points = np.array([space.encode(parameters) for parameters in unused])
     mean, covariance = posterior.joint(points)
     draw = mean + factor(covariance)[0] @ generator.standard_normal(len(points))
-    lowest = int(np.argmin(draw))
-    return Choice(unused[lowest], points[lowest], -float(draw[lowest]))
+    values = total(factors, points) - draw
+    best = int(np.argmax(values))
+    return Choice(unused[best], points[best], float(values[best]))

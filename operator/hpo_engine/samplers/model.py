@@ -1,0 +1,66 @@
+"""From what was measured to beliefs on the objective: the one place where that is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hpo_engine.acquisition.pending import with_believed
+from hpo_engine.memory import Memory
+from hpo_engine.parameters import FloatArray
+from hpo_engine.samplers.base import History
+from hpo_engine.samplers.curve_model import CurveModel, fit_curve_model, has_curves
+from hpo_engine.samplers.observations import model_resource, observe, unresolved
+from hpo_engine.seeding import Purpose, rng
+from hpo_engine.study import Study
+from hpo_engine.surrogate.fitting import fit_surrogate
+from hpo_engine.surrogate.kernels import metrics
+from hpo_engine.surrogate.outputs import OutputTransform, fit_outputs
+from hpo_engine.surrogate.posterior import Posterior
+from hpo_engine.trial import Trial
+
+ANCHORS = 5
+"""The best trials so far, whose neighbourhood the maximisation looks at."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """The surrogate of all that was measured at ``resource``; ``best``: its lowest mean at a measured point."""
+
+    resource: int
+    posterior: Posterior
+    outputs: OutputTransform
+    best: float
+    anchors: FloatArray
+    notes: tuple[str, ...]
+
+    def believing(self, study: Study, history: History, pending: Sequence[Trial]) -> Model:
+        """The model when every trial without an outcome, and those ``pending``, turned out as predicted."""
+        return replace(
+            self, posterior=with_believed(self.posterior, unresolved(study, history, pending, self.resource))
+        )
+
+
+def fit_model(study: Study, history: History, memory: Memory) -> Model | CurveModel | None:
+    """None while too little is measured. With a scheduler the model is one of learning curves.
+
+    Raises:
+        LinAlgError: there is no positive definite covariance.
+    """
+    if has_curves(study):
+        return fit_curve_model(study, history, memory)
+    resource = model_resource(study, history)
+    if resource is None:
+        return None
+    seen = observe(study, history, resource)
+    outputs = fit_outputs(seen.losses[seen.lessons])
+    y = outputs.forward(seen.losses)
+    generator = rng(study.seed, Purpose.FIT)
+    fit = fit_surrogate(
+        study.sampler.kernel, metrics(study.space), seen.X, y, generator, learn=seen.lessons, memory=memory
+    )
+    best = float(np.min(fit.posterior.fitted))
+    anchors = seen.X[np.argsort(y, kind="stable")[:ANCHORS]]
+    return Model(resource, fit.posterior, outputs, best, anchors, fit.notes)

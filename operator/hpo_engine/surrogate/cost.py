@@ -1,0 +1,103 @@
+"""What a configuration costs, learned from what was measured: peak memory, or seconds per unit of resource.
+
+A Gaussian process on the logarithm with the covariance of trend.py. Its three standard deviations and the noise are
+those of the largest posterior; there is nothing else to learn, so a handful of trials is enough.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_solve
+from scipy.optimize import minimize
+
+from hpo_engine.parameters import FloatArray
+from hpo_engine.surrogate.cholesky import factor
+from hpo_engine.surrogate.trend import Features, TrendKernel, parts
+
+BIAS = 3.0
+"""Standard deviation of the mean of the logarithms around that of the data: a factor of 20 either way."""
+PRIOR_MEAN = np.log(np.array([2.0, 0.2, 0.05]))
+"""Of the logarithms of slope (a factor of e² from one end of a parameter to the other), departure and noise."""
+PRIOR_SD = np.array([1.0, 1.0, 1.5])
+LOW, HIGH = np.log(np.array([0.1, 0.02, 1e-3])), np.log(np.array([20.0, 5.0, 2.0]))
+LARGEST_FIT = 150
+SMALLEST_VARIANCE = 1e-12
+
+
+@dataclass(frozen=True)
+class CostModel:
+    """Beliefs on log cost. ``X`` (n, d) encoded points, ``y`` (n,) logarithms less their ``centre``; α = K⁻¹ y."""
+
+    kernel: TrendKernel
+    noise: float
+    centre: float
+    X: FloatArray
+    y: FloatArray
+    L: FloatArray
+    alpha: FloatArray
+
+    def predict(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Means and variances (q,) of log cost at ``Z`` (q, d), without the noise of a measurement."""
+        cross = self.kernel(self.X, Z)
+        variance = self.kernel.variances(Z) - np.einsum("ij,ij->j", cross, self.solve(cross))
+        return self.centre + cross.T @ self.alpha, np.maximum(variance, SMALLEST_VARIANCE)
+
+    def mean_slopes(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Means (q,) of log cost at ``Z`` (q, d), and their derivatives (q, d)."""
+        weights = np.repeat(self.alpha[:, None], len(Z), axis=1)
+        return self.centre + self.kernel(Z, self.X) @ self.alpha, self.kernel.slopes(Z, self.X, weights)
+
+    def covariance(self, A: FloatArray, B: FloatArray) -> FloatArray:
+        """Of log cost between ``A`` (n, d) and ``B`` (m, d)."""
+        return np.asarray(self.kernel(A, B) - self.kernel(A, self.X) @ self.solve(self.kernel(self.X, B)))
+
+    def solve(self, B: FloatArray) -> FloatArray:
+        """(k(X, X) + σ_n² I)⁻¹ B (n, q) for ``B`` (n, q)."""
+        return np.asarray(cho_solve((self.L, True), B, check_finite=False))
+
+
+def fit_cost(features: Features, X: FloatArray, costs: FloatArray) -> CostModel:
+    """The model of positive, finite ``costs`` (n,) at encoded points ``X`` (n, d), n >= 0.
+
+    Raises:
+        LinAlgError: the covariance is not positive definite even with the prior's hyperparameters.
+    """
+    logs = np.log(costs)
+    if len(logs) > LARGEST_FIT:  # from the cheapest to the dearest
+        ranks = np.linspace(0, len(logs) - 1, LARGEST_FIT).round().astype(np.int64)
+        chosen = np.sort(np.argsort(logs, kind="stable")[ranks])
+        X, logs = X[chosen], logs[chosen]
+    centre = float(np.mean(logs)) if len(logs) else 0.0
+    y = logs - centre
+    slope, departure, noise = (float(sd) for sd in np.exp(_likeliest(features, X, y)))
+    kernel = TrendKernel(features, BIAS, slope, departure)
+    L, _ = factor(kernel(X, X) + noise**2 * np.eye(len(X)))
+    return CostModel(kernel, noise**2, centre, X, y, L, np.asarray(cho_solve((L, True), y)))
+
+
+def _likeliest(features: Features, X: FloatArray, y: FloatArray) -> FloatArray:
+    """Logarithms of slope, departure and noise (3,); the prior's where there is little to learn from."""
+    if len(y) < 2:
+        return PRIOR_MEAN
+    matrices = np.stack([*parts(features, X, X), np.eye(len(y))])
+    constant = np.full((len(y), len(y)), BIAS**2)
+
+    def cost(theta: FloatArray) -> tuple[float, FloatArray]:
+        variances = np.exp(2 * theta)
+        L, _ = factor(constant + np.tensordot(variances, matrices, axes=1))
+        inverse = cho_solve((L, True), np.eye(len(y)), check_finite=False)
+        alpha, z = inverse @ y, (theta - PRIOR_MEAN) / PRIOR_SD
+        M = inverse - np.outer(alpha, alpha)
+        value = 0.5 * y @ alpha + np.sum(np.log(np.diag(L))) + 0.5 * len(y) * log(2 * np.pi) + 0.5 * z @ z
+        slopes: FloatArray = variances * np.tensordot(matrices, M, axes=2) + z / PRIOR_SD
+        return float(value), slopes
+
+    try:
+        bounds = list(zip(LOW, HIGH, strict=True))
+        found = minimize(cost, PRIOR_MEAN, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40})
+    except LinAlgError:
+        return PRIOR_MEAN
+    return np.asarray(found.x) if np.isfinite(found.fun) else PRIOR_MEAN
