@@ -135,8 +135,8 @@ def main(problems: Sequence[str], runs: int, rounds: int, seed: int, repaired: b
     parts.append(
         f"{runs} runs of {budget} units ({budget / FIDELITY.maximum:.0f} full trainings) each. Regret 0 is the best "
         "loss that exists, 1 that of a typical configuration. p: Wilcoxon's signed ranks against Hyperband with the "
-        'same seeds, at the end, two-sided. In the thesis (5 runs): Hyperband + BO "performed barely better than Hyperband '
-        'alone", and BO alone slightly worse than both.'
+        'same seeds, at the end, two-sided. In the thesis (5 runs): Hyperband + BO "performed barely better than '
+        'Hyperband alone", and BO alone slightly worse than both.'
     )
     parts.append(save(_picture(pictures), "figure_2_10"))
     write("figure_2_10", "Hyperband + Bayesian optimisation (thesis, sections 2.5.2 to 2.5.4)", parts, raw)
