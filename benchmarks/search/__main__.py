@@ -21,7 +21,7 @@ def main() -> None:
         case "report":
             from search.report import write_report  # needs matplotlib, which peers' environments lack
 
-            write_report(Store(args.raw), args.out, args.methods or None)
+            write_report(Store(args.raw), args.out, _methods(args.methods), args.ours)
         case "problems":
             from search.problems.facts import table
 
@@ -39,7 +39,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, help="processes at once")
     parser.add_argument("--fresh", action="store_true", help="forget these runs first, as after a change of the method")
     parser.add_argument("--label", help="store a single method's runs under this name, to compare versions of it")
-    parser.add_argument("--timeout", type=float, default=7200.0, help="seconds for one batch of up to 10 seeds")
+    parser.add_argument(
+        "--timeout", type=float, default=36000.0, help="seconds for one batch: a method, a round of seeds, all problems"
+    )
+    parser.add_argument("--ours", help="report: the method of ours that is compared with the peers")
     parser.add_argument("--raw", type=Path, default=Store().folder, help="folder of the raw results")
     parser.add_argument("--out", type=Path, default=Store().folder.parent, help="folder of the report")
     return parser.parse_args()
@@ -63,17 +66,15 @@ def _run(args: argparse.Namespace) -> None:
 
 def _estimate(store: Store, labels: dict[str, str], batches: list[Batch]) -> str:
     """Hours to go, from the mean seconds of what is stored: of the same problem and workers, or else of the method."""
-    total, unknown = 0.0, 0
+    total, unknown, due_runs = 0.0, 0, [(batch.method, key) for batch in batches for key in batch.keys]
     stored = {method: list(store.load(label).values()) for method, label in labels.items()}
-    for batch in batches:
-        alike = [r for r in stored[batch.method] if r.workers == batch.workers]
-        near = [r.total for r in alike if r.problem == batch.problem] or [r.total for r in alike]
-        if near:
-            total += len(batch.seeds) * sum(near) / len(near)
+    for method, key in due_runs:
+        alike = [r for r in stored[method] if r.workers == key.workers]
+        if near := [r.total for r in alike if r.problem == key.problem] or [r.total for r in alike]:
+            total += sum(near) / len(near)
         else:
-            unknown += len(batch.seeds)
-    runs = sum(len(batch.seeds) for batch in batches)
-    return f"{runs} runs are due; about {total / 3600:.2f} hours of one core, and {unknown} runs of unknown length"
+            unknown += 1
+    return f"{len(due_runs)} runs are due; about {total / 3600:.2f} hours of one core, and {unknown} of unknown length"
 
 
 def _methods(names: list[str]) -> list[str]:

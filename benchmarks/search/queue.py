@@ -25,12 +25,10 @@ PATHS = ("operator", "tests", "benchmarks")
 
 @dataclass(frozen=True)
 class Batch:
-    """Runs of one method on one problem that share an interpreter."""
+    """Runs of one method that share an interpreter, as importing a peer can take longer than a run."""
 
     method: str
-    problem: str
-    workers: int
-    seeds: tuple[int, ...]
+    keys: tuple[Key, ...]
 
 
 def due(
@@ -50,11 +48,10 @@ def due(
     for _, group in groupby(seeds, key=lambda seed: seed // size):
         of_round = tuple(group)
         for count in workers:
-            for name in problems:
-                for method in labels:
-                    missing = tuple(s for s in of_round if Key(name, count, s) not in stored[method])
-                    if missing:
-                        batches.append(Batch(method, name, count, missing))
+            for method in labels:
+                keys = tuple(Key(name, count, seed) for name in problems for seed in of_round)
+                if missing := tuple(key for key in keys if key not in stored[method]):
+                    batches.append(Batch(method, missing))
     return batches
 
 
@@ -64,13 +61,13 @@ def perform(batches: Sequence[Batch], labels: dict[str, str], raw: Path, jobs: i
     with ThreadPoolExecutor(jobs) as pool:
         done = pool.map(lambda batch: _run(batch, labels[batch.method], raw, revision, timeout), batches)
         for i, (batch, code) in enumerate(zip(batches, done, strict=True), start=1):
-            note = "" if code == 0 else f"  (exit code {code})"
-            seeds = f"{batch.seeds[0]}..{batch.seeds[-1]}"
-            print(f"{i}/{len(batches)} {batch.method} {batch.problem} x{batch.workers} seeds {seeds}{note}", flush=True)
+            note = "" if code == 0 else f" (exit code {code})"
+            at = f"x{batch.keys[0].workers}, up to seed {batch.keys[-1].seed}"
+            print(f"{i}/{len(batches)} {batch.method} {at}: {len(batch.keys)} runs{note}", flush=True)
 
 
 def _run(batch: Batch, label: str, raw: Path, revision: str, timeout: float) -> int:
-    arguments = [batch.method, batch.problem, str(batch.workers), *map(str, batch.seeds)]
+    arguments = [batch.method, *(f"{key.problem}:{key.workers}:{key.seed}" for key in batch.keys)]
     options = ["--raw", str(raw), "--label", label, "--revision", revision]
     command = [interpreter(batch.method), "-m", "search.worker", *arguments, *options]
     try:

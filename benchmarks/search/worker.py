@@ -1,4 +1,4 @@
-"""Runs one method under its own interpreter: ``python -m search.worker METHOD PROBLEM WORKERS SEED...``."""
+"""Runs one method under its own interpreter: ``python -m search.worker METHOD PROBLEM:WORKERS:SEED...``."""
 
 from __future__ import annotations
 
@@ -53,18 +53,16 @@ def _short(x: float) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("method")
-    parser.add_argument("problem")
-    parser.add_argument("workers", type=int)
-    parser.add_argument("seeds", type=int, nargs="+")
+    parser.add_argument("runs", nargs="+")
     parser.add_argument("--raw", type=Path, required=True)
     parser.add_argument("--label", required=True)
     parser.add_argument("--revision", default="")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
     described = describe(args.method, args.revision)
-    for seed in args.seeds:
-        run = run_once(args.method, args.problem, args.workers, seed, args.label, described)
-        Store(args.raw).append(run)
+    for text in args.runs:
+        name, workers, seed = text.split(":")
+        Store(args.raw).append(run_once(args.method, name, int(workers), int(seed), args.label, described))
 
 
 if __name__ == "__main__":
