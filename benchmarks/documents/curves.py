@@ -10,7 +10,7 @@ from search.problems.taskset import TASKS, TaskSet
 
 from engine.studies import Cluster
 from hpo_engine.parameters import FloatArray
-from hpo_engine.study import Fidelity, Objective, SamplerSettings, Study
+from hpo_engine.study import Fidelity, Objective, SamplerSettings, SchedulerName, Study
 from hpo_engine.trial import Parameters
 
 __all__ = ["TASKS", "best_final", "curves_of", "run_study", "task", "trained_to"]
@@ -39,7 +39,7 @@ def run_study(
     name: str, sampler: SamplerSettings, fidelity: Fidelity, scheduled: bool, trials: int, seed: int
 ) -> Cluster:
     """Sequential, from the first plan to the last."""
-    scheduler = "Hyperband" if scheduled else "None"
+    scheduler: SchedulerName = "Hyperband" if scheduled else "None"
     study = Study(task(name).space, Objective("loss", False), trials, seed, sampler, scheduler, fidelity)
     return Cluster(study, curves_of(name)).run()
 
