@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 STUDY ?= crds/examples/01-brain-tissue.yaml
 CLUSTER ?= .cluster
 
-.PHONY: help install demo demo-cluster test check fix manifests cluster-up cluster-down clean
+.PHONY: help install demo demo-cluster test check bench-documents fix manifests cluster-up cluster-down clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -45,6 +45,16 @@ check: $(VENV)/.installed ## lint, format, types, import contracts, generated fi
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m hpo_operator.manifests --check
+
+# Each writes a page, its raw numbers and a picture to benchmarks/results/documents; most need the real tables, $$HPO_DATA.
+DOCUMENTS := table_2_2 table_2_3 figure_2_10 figure_4 table_4_1 table_4_2 epochs_saved
+DOCUMENT = OMP_NUM_THREADS=1 PYTHONPATH=operator:tests:benchmarks $(BIN)/python -m documents
+
+bench-documents: $(VENV)/.installed ## the documents' own tables and figures, beside ours
+	for name in $(DOCUMENTS); do $(DOCUMENT).$$name || exit 1; done
+
+bench-documents-%: $(VENV)/.installed
+	$(DOCUMENT).$*
 
 fix: $(VENV)/.installed ## what check can mend by itself
 	$(BIN)/ruff check --fix

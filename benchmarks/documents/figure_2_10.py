@@ -1,6 +1,6 @@
 """Hyperband + Bayesian optimisation against Hyperband (thesis, section 2.5.3 and Fig. 2.10), R = 27, eta = 3.
 
-python -m documents.figure_2_10 [--runs 10] [--rounds 3] [--seed 0] [--repaired] [PROBLEM ...]
+python -m documents.figure_2_10 [--runs 8] [--rounds 2] [--seed 0] [--repaired] [PROBLEM ...]
 
 As described and with the liar (``documents.as_described``), beside random Hyperband, the plain GP that trains every
 model to the end, and what the planner of this project does with the same budget. Every method gets ``rounds`` times the
@@ -191,7 +191,7 @@ def _picture(pictures: Mapping[str, tuple[Mapping[str, FloatArray], Mapping[str,
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("problems", nargs="*", default=["taskset-gru64", "mixed+curve"])
-    parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--runs", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repaired", action="store_true", help="with the FreezeThaw scheduler")

@@ -31,6 +31,13 @@ DOCUMENT = {
     "top 5 %": ("18 ± 17", 106, "10 ± 8", 38),
     "top 10 %": ("10 ± 10", 62, "7 ± 7", 36),
 }
+PROBLEMS = (
+    "taskset-lstm128-embed",
+    "taskset-gru64",
+    "taskset-vrnn64",
+    "hpolib-protein+curve",
+    "nasbench201-cifar10+curve",
+)
 HEADINGS = ("goal", "models", "random", "(theory)", "worst", "BO", "worst", "thesis: random", "worst", "BO", "worst")
 
 
@@ -92,9 +99,7 @@ def _picture(curves: Mapping[str, tuple[list[float], list[float]]]) -> Figure:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument(
-        "problems", nargs="*", default=["taskset-lstm128-embed", "taskset-gru64", "hpolib-protein+curve"]
-    )
+    parser.add_argument("problems", nargs="*", default=PROBLEMS)
     parser.add_argument("--starts", type=int, default=MODELS)
     parser.add_argument("--models", type=int, default=MODELS)
     parser.add_argument("--seed", type=int, default=0)

@@ -26,6 +26,7 @@ from hpo_engine.fidelity.brackets import hyperband_brackets
 from hpo_engine.study import Fidelity, SamplerName, SamplerSettings
 
 EVALUATIONS = 40
+DEFAULT = ("taskset-gru64", "taskset-lstm128-embed", "taskset-vrnn64", "taskset-lstm128-b32")
 RANKED = 50
 """Configurations of the document's space, whose tau had N = 50."""
 MODELS: dict[str, SamplerName] = {"BOHB": "TPE", "random Hyperband": "Random"}
@@ -134,7 +135,7 @@ def _picture(tau: Mapping[str, Mapping[int, tuple[float, float, float]]]) -> Fig
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("tasks", nargs="*", default=["taskset-gru64", "taskset-lstm128-embed"])
+    parser.add_argument("tasks", nargs="*", default=DEFAULT)
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
