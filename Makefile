@@ -46,7 +46,7 @@ check: $(VENV)/.installed ## lint, format, types, import contracts, generated fi
 	$(BIN)/lint-imports
 	$(BIN)/python -m hpo_operator.manifests --check
 
-# Each writes a page, its raw numbers and a picture to benchmarks/results/documents; most need the real tables, $$HPO_DATA.
+# Each writes a page, its raw numbers and a picture to benchmarks/results/documents; most need the real tables, $HPO_DATA.
 DOCUMENTS := table_2_2 table_2_3 figure_2_10 figure_4 table_4_1 table_4_2 epochs_saved
 DOCUMENT = OMP_NUM_THREADS=1 PYTHONPATH=operator:tests:benchmarks $(BIN)/python -m documents
 
@@ -60,6 +60,8 @@ fix: $(VENV)/.installed ## what check can mend by itself
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/python -m hpo_operator.manifests
+
+include benchmarks/search/search.mk
 
 manifests: $(VENV)/.installed ## generate the CRDs and the Role from the typed objects
 	$(BIN)/python -m hpo_operator.manifests
