@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from hpo_engine.errors import StudyError
+from hpo_engine.prior_knowledge import Belief, Earlier, check_knowledge
 from hpo_engine.space import Space
+from hpo_engine.trial import Parameters
 
 SamplerName = Literal["Random", "Sobol", "Grid", "GP", "TPE"]
 SchedulerName = Literal[
-    "None", "SuccessiveHalving", "Hyperband", "ASHA", "AsyncHyperband", "ASHAStopping", "MedianStopping"
+    "None", "SuccessiveHalving", "Hyperband", "ASHA", "AsyncHyperband", "ASHAStopping", "MedianStopping", "FreezeThaw"
 ]
 RUNGLESS: frozenset[SchedulerName] = frozenset({"None", "MedianStopping"})
 """Schedulers that do not compare trials at rungs."""
 GRID_LARGEST = 2**62
 """Configurations that can be numbered in 64 bits."""
-Kernel = Literal["Matern52", "SquaredExponential"]
+Kernel = Literal["Matern52", "Matern32", "Matern12", "SquaredExponential"]
 Acquisition = Literal["LogEI", "EI", "PI", "UCB", "Thompson"]
 
 
@@ -59,7 +63,8 @@ class SamplerSettings:
     """How new configurations are suggested.
 
     ``initial_trials`` space-filling suggestions come before the model; None lets the engine choose by dimension.
-    ``cost_aware``: GP only, the gain is per predicted second of training.
+    GP only: with ``cost_aware`` the gain is per predicted second of training; with ``marginalise`` it is averaged over
+    hyperparameters drawn from their posterior, instead of taken at its maximum.
     """
 
     name: SamplerName = "GP"
@@ -67,6 +72,27 @@ class SamplerSettings:
     kernel: Kernel = "Matern52"
     acquisition: Acquisition = "LogEI"
     cost_aware: bool = False
+    marginalise: bool = False
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A metric that may not be above ``maximum``, or not below ``minimum``: exactly one of the two."""
+
+    metric: str
+    maximum: float | None = None
+    minimum: float | None = None
+
+    def excess(self, value: float) -> float:
+        """How far ``value`` is on the wrong side of the bound; negative or 0 where the constraint holds."""
+        if self.maximum is not None:
+            return value - self.maximum
+        assert self.minimum is not None  # checked by Study
+        return self.minimum - value
+
+    def holds(self, metrics: Mapping[str, float]) -> bool:
+        """A metric that was not measured, or is no number, fulfils nothing."""
+        return self.excess(metrics.get(self.metric, math.nan)) <= 0
 
 
 @dataclass(frozen=True)
@@ -75,6 +101,9 @@ class Study:
 
     ``trials`` is the budget in trials (each index 0..trials-1 is suggested once); ``seed`` any non-negative integer.
     ``fidelity`` without a scheduler trains every trial to ``fidelity.maximum``.
+    ``constraints`` and ``second`` (what else is optimised: the search then is for the Pareto front) are on metrics that
+    trials report besides the objective; only the GP sampler knows of them.
+    ``initial_points``: configurations that the first trials try. ``beliefs`` and ``earlier``: see prior_knowledge.
     """
 
     space: Space
@@ -84,10 +113,24 @@ class Study:
     sampler: SamplerSettings = field(default_factory=SamplerSettings)
     scheduler: SchedulerName = "None"
     fidelity: Fidelity | None = None
+    constraints: tuple[Constraint, ...] = ()
+    second: Objective | None = None
+    initial_points: tuple[Parameters, ...] = ()
+    beliefs: tuple[Belief, ...] = ()
+    earlier: tuple[Earlier, ...] = ()
 
     def __post_init__(self) -> None:
+        check_knowledge(self.space, self.initial_points, self.beliefs, self.earlier)
+        for i, c in enumerate(self.constraints):
+            if (c.maximum is None) == (c.minimum is None):
+                raise StudyError(f"constraints[{i}]", "expected exactly one of max and min")
         if self.sampler.name == "Grid":
             _check_grid(self.space)
+        if self.scheduler == "FreezeThaw" and self.sampler.name != "GP":
+            raise StudyError(
+                "algorithm.sampler.type",
+                f"expected GP for the FreezeThaw scheduler, whose decisions are its model's, found {self.sampler.name}",
+            )
         if self.scheduler != "None":
             if self.fidelity is None:
                 raise StudyError("fidelity", f"expected a fidelity for the {self.scheduler} scheduler, found none")

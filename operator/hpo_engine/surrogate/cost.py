@@ -19,7 +19,7 @@ from hpo_engine.surrogate.trend import Features, TrendKernel, parts
 
 BIAS = 3.0
 """Standard deviation of the mean of the logarithms around that of the data: a factor of 20 either way."""
-PRIOR_MEAN = np.log(np.array([2.0, 0.2, 0.05]))
+PRIOR_MEAN: FloatArray = np.log(np.array([2.0, 0.2, 0.05]))
 """Of the logarithms of slope (a factor of e² from one end of a parameter to the other), departure and noise."""
 PRIOR_SD = np.array([1.0, 1.0, 1.5])
 LOW, HIGH = np.log(np.array([0.1, 0.02, 1e-3])), np.log(np.array([20.0, 5.0, 2.0]))

@@ -4,7 +4,8 @@ All kinds of parameters meet in one squared distance with a length scale each (A
 
     r²(x, x') = Σ_j s_j(x_j, x'_j) / ℓ_j²,        k(x, x') = σ_f² ρ(r²),
 
-so that ρ, Matérn 5/2 or squared exponential, stays positive definite as long as every s_j embeds in a Euclidean space:
+so that ρ, a Matérn of 1/2, 3/2 or 5/2 or the squared exponential, stays positive definite as long as every s_j embeds
+in a Euclidean space:
 
 linear   s = (u - u')², an unconditional number.
 hamming  s = [u ≠ u'], a categorical: a simplex. "Inactive" is one more corner of it.
@@ -30,6 +31,7 @@ from hpo_engine.space import Space
 from hpo_engine.study import Kernel as KernelName
 
 SQRT5 = 5**0.5
+SMALLEST_R2 = 1e-16
 
 
 class Metric(Enum):
