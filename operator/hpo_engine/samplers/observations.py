@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpo_engine.acquisition.pending import condemns
-from hpo_engine.incumbent import loss_at
 from hpo_engine.parameters import FloatArray, IntArray
 from hpo_engine.samplers.base import History
 from hpo_engine.space import Space
@@ -71,9 +70,9 @@ def model_resource(study: Study, history: History, more: int = 0) -> int | None:
 
 
 def observe(study: Study, history: History, resource: int) -> Observations:
-    measured, losses, condemned = [], [], []
+    measured, losses, condemned, sign = [], [], [], study.objective.loss(1.0)
     for position, trial in enumerate(history.members):
-        loss = loss_at(study.objective, trial, resource)
+        loss = next((sign * m.value for m in trial.measurements if m.resource == resource), None)
         if loss is not None and math.isfinite(loss):
             measured.append(position)
             losses.append(loss)

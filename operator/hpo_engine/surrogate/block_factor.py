@@ -70,12 +70,19 @@ class BlockFactor:
             segments.append(_segment(segments, start, stop, rows(start, stop)))
         return BlockFactor(tuple(segments))
 
-    def forward(self, B: FloatArray) -> FloatArray:
-        """L⁻¹ B (n, q) for ``B`` (n, q)."""
+    def forward(self, B: FloatArray, known: FloatArray | None = None) -> FloatArray:
+        """L⁻¹ B (n, q) for ``B`` (n, q).
+
+        ``known`` (m, q): what an earlier call gave for the same m first rows of L and B, in the same segments.
+        """
         if self.rows <= DENSE:
             return np.asarray(dtrsm(1.0, self.dense, B, lower=1))
         V = np.array(B, dtype=np.float64, order="C")
-        for s in self.segments:
+        first = 0
+        if known is not None:
+            V[: len(known)] = known
+            first = sum(1 for s in self.segments if s.stop <= len(known))
+        for s in self.segments[first:]:
             V[s.start : s.stop] = dtrsm(1.0, s.corner, V[s.start : s.stop] - s.left @ V[: s.start], lower=1)
         return V
 

@@ -6,15 +6,16 @@ K = k(X, X) + σ_n² I, and α = K⁻¹ (y - m).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.linalg import LinAlgError
 
 from hpo_engine.memory import Memory
 from hpo_engine.parameters import FloatArray, IntArray
-from hpo_engine.surrogate.block_factor import BlockFactor, RowBlock
+from hpo_engine.surrogate.block_factor import DENSE, BlockFactor, RowBlock
 from hpo_engine.surrogate.cholesky import JITTERS
 from hpo_engine.surrogate.kernels import Embedded, Kernel
 
@@ -56,11 +57,12 @@ class Posterior:
             LinAlgError: the covariance is not positive definite even with the largest jitter.
         """
         known = _recalled(memory, name, kernel, noise, X)
-        factor, jitter = _factor(kernel, noise, X, known)
+        factor, jitter = _factor(kernel, noise, X, BlockFactor() if known is None else known.factor)
+        residual = (y - mean)[:, None]
+        solved = factor.forward(residual, None if known is None or jitter > 0 else known.solved(factor, residual))
         if memory is not None and jitter == 0:
-            memory.keep(name, (kernel, noise, X, factor))
-        alpha = factor.backward(factor.forward((y - mean)[:, None]))[:, 0]
-        return cls(kernel, mean, noise, X, y, factor, alpha, jitter), jitter
+            memory.keep(name, _Kept(kernel, noise, X, factor, residual, solved))
+        return cls(kernel, mean, noise, X, y, factor, factor.backward(solved)[:, 0], jitter), jitter
 
     @property
     def L(self) -> FloatArray:  # noqa: N802 (the name that the formulas give it)
@@ -78,6 +80,8 @@ class Posterior:
 
     def predict(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Means and standard deviations (q,) of the function at ``Z`` (q, d); eqs. 2.25 and 2.26."""
+        if len(Z) == 1 and self._asked.get("Z") == Z.tobytes():
+            return self._asked["mean"].copy(), self._asked["sd"].copy()
         means, variances = np.empty(len(Z)), np.empty(len(Z))
         for start in range(0, len(Z), COLUMNS):
             part = slice(start, start + COLUMNS)
@@ -85,7 +89,15 @@ class Posterior:
             means[part] = self.mean + cross.T @ self.alpha
             V = self.factor.forward(cross)
             variances[part] = self.kernel.signal - np.einsum("ij,ij->j", V, V)
-        return means, np.sqrt(np.maximum(variances, SMALLEST_VARIANCE))
+        sds = np.sqrt(np.maximum(variances, SMALLEST_VARIANCE))
+        if len(Z) == 1:
+            self._asked.update(Z=Z.tobytes(), mean=means.copy(), sd=sds.copy())
+        return means, sds
+
+    @cached_property
+    def _asked(self) -> dict[str, Any]:
+        """The latest single point and its prediction: what is chosen is valued, and then reported."""
+        return {}
 
     def means(self, Z: FloatArray) -> FloatArray:
         """Means (q,) alone; O(n) for each point of ``Z`` (q, d)."""
@@ -198,18 +210,41 @@ def _rows(kernel: Kernel, diagonal: float, X: FloatArray) -> RowBlock:
     return rows
 
 
-def _recalled(memory: Memory | None, name: str, kernel: Kernel, noise: float, X: FloatArray) -> BlockFactor:
-    """The remembered factor, cut to the points that its data and ``X`` begin with."""
+@dataclass(frozen=True)
+class _Kept:
+    """What a memory keeps: the factor of ``X``, and its forward solution ``forward`` of ``residual``, both (n, 1)."""
+
+    kernel: Kernel
+    noise: float
+    X: FloatArray
+    factor: BlockFactor
+    residual: FloatArray
+    forward: FloatArray
+
+    def solved(self, factor: BlockFactor, residual: FloatArray) -> FloatArray | None:
+        """The leading rows of the forward solution that ``factor`` would give as well; None with few data.
+
+        Those of the segments that both factors share, as far as the residuals are the same.
+        """
+        if min(self.factor.rows, factor.rows) <= DENSE:
+            return None
+        same, shared = common_rows(self.residual, residual), 0
+        for mine, its in zip(self.factor.segments, factor.segments, strict=False):
+            if mine is not its or mine.stop > same:
+                break
+            shared = mine.stop
+        return self.forward[:shared]
+
+
+def _recalled(memory: Memory | None, name: str, kernel: Kernel, noise: float, X: FloatArray) -> _Kept | None:
+    """What is remembered of the same kernel and noise, the factor cut to the points that its data and ``X`` share."""
     last = None if memory is None else memory.last(name)
-    if not isinstance(last, tuple):
-        return BlockFactor()
-    known_kernel, known_noise, known_X, factor = last
-    if not (known_noise == noise and same_kernel(known_kernel, kernel)):
-        assert memory is not None
+    if memory is None or not isinstance(last, _Kept):
+        return None
+    if not (last.noise == noise and same_kernel(last.kernel, kernel)):
         memory.forget(name)  # before the new one is made, lest both be held at once
-        return BlockFactor()
-    assert isinstance(factor, BlockFactor)
-    return factor.truncated(common_rows(known_X, X))
+        return None
+    return replace(last, factor=last.factor.truncated(common_rows(last.X, X)))
 
 
 def same_kernel(a: Kernel, b: Kernel) -> bool:
