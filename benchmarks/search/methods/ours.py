@@ -89,4 +89,4 @@ def _names(name: str) -> tuple[str, str]:
 
 def _may_stop(scheduler: str) -> bool:
     """Whether plans may stop what runs, so that they are wanted after every unit, even with no worker free."""
-    return scheduler not in ("None", "Hyperband", "SuccessiveHalving", "ASHA", "PASHA")
+    return scheduler not in ("None", "SuccessiveHalving", "Hyperband", "ASHA", "AsyncHyperband")
