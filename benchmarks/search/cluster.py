@@ -22,6 +22,8 @@ from search.problems.base import Curve, Problem
 
 BUDGETS = {1: 20.0, 4: 40.0, 16: 100.0}
 """By the number of workers, in full trainings."""
+ANYTIME = (2, 5, 10, 20, 40, 100)
+"""Budgets at which runs are read."""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy as np
 from scipy.stats import mannwhitneyu
 
 from search import problems as known
-from search.cluster import BUDGETS
+from search.cluster import ANYTIME, BUDGETS
 from search.problems.facts import table as facts
-from search.stats import ANYTIME, Runs, common, geometric_ratio, medians, ranking, regrets
+from search.stats import Runs, common, geometric_ratio, medians, ranking, regrets
 from search.store import Store
 
 SETS = {"development": known.DEV, "held-out": known.HELD_OUT}

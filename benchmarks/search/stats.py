@@ -13,8 +13,6 @@ from search.problems import problem
 from search.problems.base import FloatArray, regret
 from search.store import Key, Run
 
-ANYTIME = (2, 5, 10, 20, 40, 100)
-"""Budgets, in full trainings, at which runs are read."""
 RESAMPLES = 2000
 
 Runs = Mapping[str, Mapping[Key, Run]]

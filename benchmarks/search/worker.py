@@ -7,15 +7,18 @@ import sys
 import time
 import traceback
 import warnings
+from bisect import bisect_left
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from search.cluster import BUDGETS, Cluster
+from search.cluster import ANYTIME, BUDGETS, Cluster
 from search.methods import entry, make
 from search.problems import problem
 from search.store import Run, Store
 
-DIGITS = 9
+Steps = list[tuple[float, float, float]]
+EDGES = sorted({*ANYTIME, *(10 ** (i / 20) for i in range(-60, 41))})
+"""Between two of these budgets only the last step is stored; all budgets at which runs are read are among them."""
 
 
 def run_once(method: str, name: str, workers: int, seed: int, label: str, described: str) -> Run:
@@ -31,7 +34,7 @@ def run_once(method: str, name: str, workers: int, seed: int, label: str, descri
     outcome = cluster.outcome
     return Run(
         label, described, name, workers, seed, BUDGETS[workers],
-        [(round(spent, DIGITS), _short(loss), _short(truth)) for spent, loss, truth in outcome.steps],
+        thinned(outcome.steps),
         outcome.trials, outcome.jobs, outcome.units, round(outcome.busy, 4),
         round(outcome.seconds, 4), round(outcome.cpu, 4), round(time.perf_counter() - began, 4), error,
     )  # fmt: skip
@@ -44,6 +47,14 @@ def describe(method: str, revision: str) -> str:
         return f"{package} {version(package)}" if package else revision
     except PackageNotFoundError:
         return f"{package} ?"
+
+
+def thinned(steps: Steps) -> Steps:
+    """The last step of each interval, in seven digits."""
+    kept = {
+        bisect_left(EDGES, spent - 1e-9): (_short(spent), _short(loss), _short(truth)) for spent, loss, truth in steps
+    }
+    return list(kept.values())
 
 
 def _short(x: float) -> float:

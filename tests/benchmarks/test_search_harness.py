@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.stats import rankdata
-from search.cluster import Cluster, Decision, Job
+from search.cluster import ANYTIME, Cluster, Decision, Job
 from search.methods import make
 from search.methods.ask_tell import Ask, AskTell
 from search.problems import problem
@@ -18,6 +18,7 @@ from search.problems.base import Curve, uniform
 from search.queue import due
 from search.stats import ranking, regret_at
 from search.store import Key, Run, Store
+from search.worker import thinned
 
 from hpo_engine.space import FloatParameter, Space
 from hpo_engine.trial import Parameters
@@ -218,3 +219,14 @@ def test_methods_of_this_repository_spend_their_budget_the_same_way_twice(name: 
     assert one.steps == two.steps and one.steps
     assert one.busy > 0.9
     assert [step[1] for step in one.steps] == sorted((step[1] for step in one.steps), reverse=True)
+
+
+def test_thinned_steps_read_the_same_at_every_budget_of_the_report():
+    generator = np.random.default_rng(1)
+    spent = np.sort(generator.uniform(0.01, 100, 500))
+    losses = np.sort(generator.random(500))[::-1] + 0.4
+    steps = [(s, loss, loss) for s, loss in zip(spent.tolist(), losses.tolist(), strict=True)]
+    few = thinned(steps)
+    assert len(few) < 150
+    for budget in ANYTIME:
+        assert regret_at(run_of(few), budget) == pytest.approx(regret_at(run_of(steps), budget), rel=1e-5)

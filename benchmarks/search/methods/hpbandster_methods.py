@@ -7,6 +7,7 @@ by a configuration's id.
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import numpy as np
 from hpbandster.core.dispatcher import Job as Told
@@ -31,12 +32,12 @@ class HpBandSter(AskTell):
         rungs = int(np.log(problem.max_resource) / np.log(ETA)) + 1
         self.master.eta, self.master.max_SH_iter = ETA, rungs
         self.master.budgets = problem.max_resource * np.power(ETA, -np.linspace(rungs - 1, 0, rungs))
-        self.iterations: list = []
+        self.iterations: list[Any] = []
 
     def ask(self) -> Ask:
         for iteration in self.iterations:
             if not iteration.is_finished and (run := iteration.get_next_run()) is not None:
-                return self._asked(len(self.iterations), run)
+                return self._asked(run)
         self.iterations.append(self.master.get_next_iteration(len(self.iterations), {}))
         return self.ask()
 
@@ -47,7 +48,7 @@ class HpBandSter(AskTell):
         self.iterations[config_id[0]].register_result(told)
         self.master.config_generator.new_result(told)
 
-    def _asked(self, iteration: int, run: tuple) -> Ask:
+    def _asked(self, run: tuple[Any, Any, float]) -> Ask:
         config_id, config, budget = run
         resource = max(1, round(budget))
         return Ask(parameters(self.problem.space, config), resource, token=run, continues=config_id)

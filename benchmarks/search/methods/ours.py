@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import cast, get_args
 
 from hpo_engine.memory import Memory
-from hpo_engine.planner import Plan, plan
+from hpo_engine.planner import Plan, Promotion, Suggestion, plan
 from hpo_engine.study import Fidelity, Objective, SamplerName, SamplerSettings, SchedulerName, Study
 from hpo_engine.trial import Measurement, Trial, TrialState
 from search.cluster import Decision, Job
@@ -67,7 +67,7 @@ class Ours:
             )
         for s in step.start:
             self.trials[s.index] = Trial(s.index, s.parameters, TrialState.RUNNING, resource=s.resource)
-        begun = (*step.promote, *step.start)
+        begun: tuple[Promotion | Suggestion, ...] = (*step.promote, *step.start)
         return [Job(i.index, self.trials[i.index].parameters, i.resource) for i in begun]
 
     def _trials(self) -> Collection[Trial]:

@@ -89,7 +89,7 @@ class Grid:
         self.costs = self.seconds / np.mean(self.seconds) / self.max_resource
         start = float(np.quantile(self.means, 0.9))
         self.best, self.typical = float(np.min(self.means)), float(np.median(np.minimum(self.means, start)))
-        self.diverged = 10 * float(np.max(self.means))  # never happens: every run in these tables ended
+        self.diverged = float(np.max(self.means))  # never happens: every run in these tables ended
         spread = np.log(start / self.typical) if self.log else start - self.typical
         self.made = MadeCurve(self.name, self.space, self.max_resource, start, 0.02 * float(spread), self.log)
 

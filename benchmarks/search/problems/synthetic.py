@@ -38,7 +38,7 @@ class Synthetic:
         finals = np.array([self.final(p) for p in sample])
         start = float(np.quantile(finals, 0.9))
         self.typical = float(np.median(np.minimum(finals, start)))
-        self.diverged = self.best + 10 * (start - self.best)
+        self.diverged = self.best + 2 * (start - self.best)
         self.mean_speed = float(np.mean([self.speed(p) for p in sample]))
         noise = 0.002 * (self.typical - self.best)
         self.made = MadeCurve(self.name, self.space, self.max_resource, start, noise)
@@ -70,6 +70,6 @@ def hartmann6_curve(name: str) -> Synthetic:
 
 def mixed_curve(name: str) -> Synthetic:
     def speed(p: Parameters) -> float:
-        return float(p["layers"]) * (1 + float(p["channels"]) / 32) ** 1.5
+        return float(float(p["layers"]) * (1 + float(p["channels"]) / 32) ** 1.5)
 
     return Synthetic(name, MIXED, 27, mixed, 0.0, lambda p: 0.05 if float(p["learningRate"]) > 0.02 else None, speed)

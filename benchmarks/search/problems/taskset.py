@@ -67,7 +67,7 @@ class TaskSet:
         lowest = np.min(np.where(ended, np.inf, self.losses), axis=1)
         self.best = float(np.min(lowest))
         self.typical = float(np.median(lowest))
-        self.diverged = 10.0 * float(np.nanmedian(self.losses[:, 0]))
+        self.diverged = 2.0 * float(np.nanmedian(self.losses[:, 0]))
 
     def begin(self) -> TaskSet:
         """The same task for one run, with no curve drawn yet."""
