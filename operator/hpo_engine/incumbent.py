@@ -2,9 +2,10 @@
 
 Trials trained for longer are better for a reason that is not theirs, so trials are compared at one resource only: the
 highest that any trial reached. Ties go to the lowest index. A NaN or an infinite value is worse than every number,
-in whatever direction the study optimises, and never makes an incumbent. A trial that failed is none either, even when
-it reported at a lower resource: its configuration cannot be trained. What a trial measured on its first way to a rung
-is compared once another trial has ended there: until then it is only further than the others, and not better.
+in whatever direction the study optimises, and never makes an incumbent. Where the study has constraints, only what was
+measured with all of them fulfilled counts. A trial that failed is none either, even when it reported at a lower
+resource: its configuration cannot be trained. What a trial measured on its first way to a rung is compared once another
+trial has ended there: until then it is only further than the others, and not better.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def incumbent(study: Study, trials: Collection[Trial]) -> Trial | None:
         if trial.state is not TrialState.FAILED:
             ended = trial.state is not TrialState.RUNNING or trial.rung > 0
             for m in trial.measurements:
-                if math.isfinite(m.value):
+                if math.isfinite(m.value) and study.fulfils(m):
                     top = max(top, m.resource) if ended else top
                     entry, kept = (sign * m.value, trial.index, trial), best.get(m.resource)
                     if kept is None or entry[:2] < kept[:2]:

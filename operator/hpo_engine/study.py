@@ -10,7 +10,7 @@ from typing import Literal
 from hpo_engine.errors import StudyError
 from hpo_engine.prior_knowledge import Belief, Earlier, check_knowledge
 from hpo_engine.space import Space
-from hpo_engine.trial import Parameters
+from hpo_engine.trial import Measurement, Parameters
 
 SamplerName = Literal["Random", "Sobol", "Grid", "GP", "TPE"]
 SchedulerName = Literal[
@@ -124,6 +124,8 @@ class Study:
         for i, c in enumerate(self.constraints):
             if (c.maximum is None) == (c.minimum is None):
                 raise StudyError(f"constraints[{i}]", "expected exactly one of max and min")
+        if self.second is not None and self.scheduler != "None":
+            raise StudyError("algorithm.scheduler.type", f"expected None with two objectives, found {self.scheduler}")
         if self.sampler.name == "Grid":
             _check_grid(self.space)
         if self.scheduler == "FreezeThaw" and self.sampler.name != "GP":
@@ -141,6 +143,10 @@ class Study:
                     f"expected at least fidelity.min * fidelity.eta = {low * eta} so that {self.scheduler} has a "
                     f"second rung, found {self.fidelity.maximum}",
                 )
+
+    def fulfils(self, measurement: Measurement) -> bool:
+        """Whether all constraints hold for what was measured."""
+        return all(constraint.holds(measurement.metrics) for constraint in self.constraints)
 
 
 def _check_grid(space: Space) -> None:

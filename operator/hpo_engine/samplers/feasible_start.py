@@ -12,10 +12,11 @@ from math import log
 
 import numpy as np
 
+from hpo_engine.acquisition.beliefs import Beliefs
 from hpo_engine.acquisition.factors import LogFactor, total
 from hpo_engine.rationale import Rationale
 from hpo_engine.samplers.base import History, keys
-from hpo_engine.samplers.sobol import SobolSampler
+from hpo_engine.samplers.sobol import SobolSampler, sobol_point
 from hpo_engine.seeding import Purpose, rng
 from hpo_engine.study import Study
 from hpo_engine.trial import Parameters, Trial
@@ -35,7 +36,7 @@ class FeasibleStart:
         self._sobol = SobolSampler(study, history)
 
     def suggest(self, index: int, pending: Sequence[Trial]) -> tuple[Parameters, Rationale] | None:
-        space, suggested = self._study.space, self._sobol.suggest(index, pending)
+        space, suggested = self._study.space, self._believed(index, pending) or self._sobol.suggest(index, pending)
         if suggested is None or not self._factors:
             return suggested
         if total(self._factors, space.encode(suggested[0])[None, :])[0] >= DOUBTFUL:
@@ -49,3 +50,13 @@ class FeasibleStart:
             if space.key(parameters) not in used:
                 return parameters, Rationale("Random")
         return suggested
+
+    def _believed(self, index: int, pending: Sequence[Trial]) -> tuple[Parameters, Rationale] | None:
+        """Every other point is where the user believes the best one to be."""
+        study = self._study
+        if not study.beliefs or index % 2 == 1:
+            return None
+        latent = sobol_point(study.space.dimension, study.seed, index)
+        parameters = study.space.decode(Beliefs(study.space, study.beliefs).placed(latent))
+        fresh = study.space.key(parameters) not in self._used | keys(study.space, pending)
+        return (parameters, Rationale("Sobol")) if fresh else None

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from scipy.linalg import LinAlgError
 
+from hpo_engine.acquisition.beliefs import Beliefs
 from hpo_engine.acquisition.factors import Inverse, LogFactor, Power, Product
 from hpo_engine.acquisition.functions import LCB, Batched, LogEI, LogPI, beta
 from hpo_engine.acquisition.maximise import Choice, maximise
@@ -26,6 +27,7 @@ from hpo_engine.samplers.experience import cost_model, feasibility_models
 from hpo_engine.samplers.feasible_start import FeasibleStart
 from hpo_engine.samplers.model import Model, fit_model
 from hpo_engine.samplers.observations import initial_trials, model_resource
+from hpo_engine.samplers.other_metrics import Front, constraint_factors, fit_front
 from hpo_engine.seeding import Purpose, rng
 from hpo_engine.study import Study
 from hpo_engine.surrogate.outputs import OutputTransform
@@ -37,6 +39,8 @@ __all__ = ["GPSampler", "model_resource"]
 XI = 0.01
 """ξ of PI in standard deviations of the outputs: with 0 the best trial itself would have a probability of a half."""
 IMPROVEMENT = 0.25
+BELIEF_FADES = 10.0
+"""β of πBO is the budget in trials divided by this, as in the paper (section 4.1)."""
 CAUTION = 8.0
 """Exponent of P(feasible). With 1 a search whose optimum lies on the boundary fails half of the time, and ends no
 better: it goes where the boundary is thought too far."""
@@ -53,10 +57,10 @@ class GPSampler:
     def suggest(self, index: int, pending: Sequence[Trial]) -> tuple[Parameters, Rationale] | None:
         if index < initial_trials(self._study) or self.model is None:
             return self._initial.suggest(index, pending)
-        model, space = self.model, self._study.space
+        model = self.model
         self.notes = model.notes
         posterior = model.believing(self._study, self._history, pending).posterior
-        choice = self._choose(model, posterior, self._used | keys(space, pending), index)
+        choice = self._choose(model, posterior, pending, index)
         if choice is None:
             return self._initial.suggest(index, pending)
         return choice.parameters, self.rationale(model, posterior, choice)
@@ -93,23 +97,45 @@ class GPSampler:
 
     @cached_property
     def factors(self) -> tuple[LogFactor, ...]:
-        """What the acquisition function is multiplied by, as logarithms."""
+        """What the acquisition function is multiplied by, as logarithms, whatever the trial's index."""
+        cautious = [Power(model, CAUTION) for model in self._feasible]
+        constraints = constraint_factors(self._study, self._history)
         cost = cost_model(self._study, self._history, self._memory) if self._study.sampler.cost_aware else None
-        cautious = (Power(model, CAUTION) for model in self._feasible)
-        return (*cautious, *(() if cost is None else (Inverse(cost),)))
+        return (*cautious, *constraints, *(() if cost is None else (Inverse(cost),)))
 
-    def _choose(self, model: Model | CurveModel, posterior: Posterior, used: set[str], index: int) -> Choice | None:
+    def _factors(self, index: int) -> tuple[LogFactor, ...]:
+        """The same, and the user's beliefs, which fade."""
+        if not self._study.beliefs:
+            return self.factors
+        fading = self._study.trials / BELIEF_FADES / (index + 1)
+        return (*self.factors, Power(Beliefs(self._study.space, self._study.beliefs), fading))
+
+    @cached_property
+    def _front(self) -> Front | None:
+        """The second objective's beliefs; None where there is none, or too little is known."""
+        if self._study.second is None or not isinstance(self.model, Model):
+            return None
+        return fit_front(self._study, self._history, self.model)
+
+    def _choose(
+        self, model: Model | CurveModel, posterior: Posterior, pending: Sequence[Trial], index: int
+    ) -> Choice | None:
         space, generator = self._study.space, rng(self._study.seed, Purpose.CANDIDATES, index)
+        used, factors = self._used | keys(space, pending), self._factors(index)
         acquisition = self._study.sampler.acquisition
         if acquisition == "Thompson":
             try:
-                return thompson(space, posterior, used, model.anchors, generator, self.factors)
+                return thompson(space, posterior, used, model.anchors, generator, factors)
             except LinAlgError as error:
                 self.notes = (*model.notes, f"no function could be drawn ({error}); a suggestion is space-filling")
                 return None
-        function = self._function(acquisition, model, posterior, index)
-        if self.factors:
-            function = Product(function, self.factors)
+        if self._front is None:
+            function = self._function(acquisition, model, posterior, index)
+        else:
+            other = self._front.model.believing(self._study, self._history, pending).posterior
+            function = self._front.function(posterior, other)
+        if factors:
+            function = Product(function, factors)
         return maximise(space, function, used, model.anchors, generator)
 
     def _function(

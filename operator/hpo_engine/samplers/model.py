@@ -9,7 +9,7 @@ import numpy as np
 
 from hpo_engine.acquisition.pending import with_believed
 from hpo_engine.memory import Memory
-from hpo_engine.parameters import FloatArray
+from hpo_engine.parameters import FloatArray, IntArray
 from hpo_engine.samplers.base import History
 from hpo_engine.samplers.curve_model import CurveModel, fit_curve_model, has_curves
 from hpo_engine.samplers.observations import model_resource, observe, unresolved
@@ -27,7 +27,11 @@ ANCHORS = 5
 
 @dataclass(frozen=True)
 class Model:
-    """The surrogate of all that was measured at ``resource``; ``best``: its lowest mean at a measured point."""
+    """The surrogate of all that was measured at ``resource``; ``best``: its lowest mean at a measured point.
+
+    With constraints it is the lowest where all were fulfilled, or the highest of all while there is no such point:
+    then every improvement counts, and which way leads to a feasible one is left to the constraints' probabilities.
+    """
 
     resource: int
     posterior: Posterior
@@ -55,12 +59,22 @@ def fit_model(study: Study, history: History, memory: Memory) -> Model | CurveMo
     if resource is None:
         return None
     seen = observe(study, history, resource)
-    outputs = fit_outputs(seen.losses[seen.lessons])
+    taught = seen.losses[seen.lessons]
+    outputs = memory.recall("outputs", taught.tobytes(), lambda: fit_outputs(taught))
     y = outputs.forward(seen.losses)
     generator = rng(study.seed, Purpose.FIT)
     fit = fit_surrogate(
         study.sampler.kernel, metrics(study.space), seen.X, y, generator, learn=seen.lessons, memory=memory
     )
-    best = float(np.min(fit.posterior.fitted))
+    best = _best(study, history, resource, seen.indices, fit.posterior.fitted)
     anchors = seen.X[np.argsort(y, kind="stable")[:ANCHORS]]
     return Model(resource, fit.posterior, outputs, best, anchors, fit.notes)
+
+
+def _best(study: Study, history: History, resource: int, indices: IntArray, fitted: FloatArray) -> float:
+    if not study.constraints:
+        return float(np.min(fitted))
+    trials = {trial.index: trial for trial in history.members}
+    measured = [next(m for m in trials[int(i)].measurements if m.resource == resource) for i in indices]
+    feasible = np.array([study.fulfils(m) for m in measured], dtype=bool)
+    return float(np.min(fitted[feasible])) if feasible.any() else float(np.max(fitted))
