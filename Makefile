@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 STUDY ?= crds/examples/01-brain-tissue.yaml
 CLUSTER ?= .cluster
 
-.PHONY: help install demo demo-cluster test check bench-documents fix manifests cluster-up cluster-down clean
+.PHONY: help install demo demo-cluster test check bench-documents fix manifests cluster-up cluster-down bench-latency bench-latency-study clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -71,6 +71,20 @@ cluster-up: $(VENV)/.installed $(DATA)/brain.npz $(DATA)/train.py ## a real cont
 
 cluster-down: ## stop what cluster-up started
 	PYTHONPATH=tests $(BIN)/python -m stand down --dir $(CLUSTER)
+
+# Peers in an environment of their own; torch first and alone, as above.
+LATENCY := .bench-venvs/latency
+$(LATENCY)/.installed: benchmarks/latency/requirements.txt
+	test -x $(LATENCY)/bin/python || $(PYTHON) -m venv $(LATENCY)
+	$(LATENCY)/bin/python -c 'import torch' 2>/dev/null || $(LATENCY)/bin/pip install --quiet $(TORCH)
+	$(LATENCY)/bin/pip install --quiet --requirement $<
+	touch $@
+
+bench-latency: $(LATENCY)/.installed ## seconds of a suggestion at 100 to 10 000 results, beside the peers
+	PYTHONPATH=operator:. $(LATENCY)/bin/python -m benchmarks.latency
+
+bench-latency-study: $(VENV)/.installed ## a study of 10 000 trials from start to end: engine seconds and peak memory
+	OMP_NUM_THREADS=1 PYTHONPATH=operator:. $(BIN)/python -m benchmarks.latency.ten_thousand_trials
 
 clean: ## remove what the other targets made, but the cached control plane
 	rm -rf $(VENV) .hpo $(CLUSTER) .pytest_cache .mypy_cache .ruff_cache .hypothesis

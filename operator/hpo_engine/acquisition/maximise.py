@@ -67,11 +67,12 @@ def maximise(
     values = _near(function, anchors)(points)
     order = np.argsort(-values, kind="stable")
     first = order[:STARTS] if len(function.posterior.X) == 0 else _starts(function, points, order)
-    ends, end_values = _refined(space, _near(function, points[first]), pool[first], values[first])
+    ends, _ = _refined(space, _near(function, points[first]), pool[first], values[first])
     if len(function.posterior.X) > EXACT:
-        ends, end_values = _refined(space, _near(function, space.snap(ends)), ends, None)
+        ends, _ = _refined(space, _near(function, space.snap(ends)), ends, None)
         ends = np.vstack([ends, pool[first[:2]]])
-        end_values = function(space.snap(ends))
+    # valued as they would be suggested: numbers are rounded on the way
+    end_values = function(np.array([space.encode(space.decode(latent)) for latent in ends]))
     ends = ends[np.argsort(-end_values, kind="stable")]
     for latent in (*ends, *pool[order]):
         parameters = space.decode(latent)
