@@ -6,7 +6,7 @@ again yields nothing new; the same arguments yield the same plan, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterator
+from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -17,6 +17,7 @@ from hpo_engine.memory import Memory
 from hpo_engine.rationale import Rationale
 from hpo_engine.samplers import build_sampler
 from hpo_engine.samplers.base import History
+from hpo_engine.samplers.freeze_thaw import FreezeThaw
 from hpo_engine.study import Study
 from hpo_engine.trial import Parameters, Trial, TrialState
 
@@ -71,6 +72,8 @@ def plan(study: Study, trials: Collection[Trial], slots: int, memory: Memory | N
     scheduler, by_index = build_scheduler(study), {trial.index: trial for trial in history.trials}
     unused = [] if exhausted else list(islice(_unused(study, by_index), max(1, slots)))
     due = tuple(Promotion(a.index, a.rung, a.resource) for a in scheduler.advances(by_index, closed=exhausted))
+    if study.scheduler == "FreezeThaw":
+        return _freeze_thaw(study, history, unused, slots, memory, running)
     promote = due[: max(0, slots)]
     begin = unused[: max(0, slots - len(promote))]
     start, notes = _starts(study, history, scheduler, begin, memory or Memory())
@@ -101,6 +104,20 @@ def _starts(
         started.append(Suggestion(index, parameters, entry.resource, replace(rationale, bracket=entry.bracket)))
         pending.append(Trial(index, parameters, TrialState.RUNNING, resource=entry.resource))
     return tuple(started), sampler.notes
+
+
+def _freeze_thaw(
+    study: Study, history: History, unused: Sequence[int], slots: int, memory: Memory, running: Collection[int]
+) -> Plan:
+    """The plan of the scheduler that compares new trials with paused ones at every slot."""
+    steps = FreezeThaw(study, history, memory).steps(unused, slots)
+    lowest = build_scheduler(study).entry(0).resource
+    return Plan(
+        start=tuple(Suggestion(index, parameters, lowest, why) for index, parameters, why in steps.starts),
+        promote=tuple(Promotion(a.index, a.rung, a.resource) for a in steps.advances),
+        done=not (running or steps.starts or steps.advances or steps.more or unused),
+        notes=(*_notes(history, None), *steps.notes),
+    )
 
 
 def _unused(study: Study, trials: Container[int]) -> Iterator[int]:

@@ -21,6 +21,8 @@ class Purpose(IntEnum):
     GRID = 6
     HORIZON = 7
     FEASIBLE = 20
+    EARLIER = 21
+    SLICE = 22
     ANALYSIS = 30
 
 

@@ -79,7 +79,8 @@ def importances(study: Study, trials: Collection[Trial]) -> Importances | None:
     if belief is None:
         return None
     shares = _Decomposition(study.space, belief.posterior, belief.outputs)
-    if not shares.variance > (FLAT * belief.outputs.spread) ** 2:
+    above, below = belief.outputs.inverse(np.array([1.0, -1.0]))
+    if not shares.variance > (FLAT * (above - below) / 2) ** 2:
         return None
     effects = shares.effects()
     return Importances(belief.resource, len(belief.losses), explained(belief.posterior), effects, shares.pairs(effects))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hpo_engine.fidelity.asha import ASHA
-from hpo_engine.fidelity.base import Scheduler, SingleRung
-from hpo_engine.fidelity.brackets import Table, hyperband_brackets
+from hpo_engine.fidelity.base import LowestRung, Scheduler, SingleRung
+from hpo_engine.fidelity.brackets import Table, hyperband_brackets, ladder
 from hpo_engine.fidelity.hyperband import Hyperband
 from hpo_engine.fidelity.stopping import ASHAStopping, MedianStopping
 from hpo_engine.study import Study
@@ -32,6 +32,8 @@ def build_scheduler(study: Study) -> Scheduler:
             return ASHAStopping(study.fidelity, study.objective, rung_levels(study)[:-1])
         case "MedianStopping":
             return MedianStopping(study.fidelity, study.objective)
+        case "FreezeThaw":
+            return LowestRung(ladder(study.fidelity)[0])
 
 
 def rung_levels(study: Study) -> tuple[int, ...]:

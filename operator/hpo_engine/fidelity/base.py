@@ -44,6 +44,22 @@ class Scheduler(Protocol):
 
 
 @dataclass(frozen=True)
+class LowestRung:
+    """Every trial begins at the lowest rung; who goes on is decided by a model elsewhere (samplers.freeze_thaw)."""
+
+    lowest: int
+
+    def entry(self, index: int) -> Entry:
+        return Entry(self.lowest)
+
+    def advances(self, trials: Mapping[int, Trial], closed: bool) -> Iterator[Advance]:
+        return iter(())
+
+    def stops(self, trials: Mapping[int, Trial]) -> Iterator[int]:
+        return iter(())
+
+
+@dataclass(frozen=True)
 class SingleRung:
     """No scheduler: every trial is trained once, to the maximum of the fidelity if there is one."""
 

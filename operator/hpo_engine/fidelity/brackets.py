@@ -78,6 +78,11 @@ def largest_s(fidelity: Fidelity) -> int:
     return s
 
 
+def ladder(fidelity: Fidelity) -> tuple[int, ...]:
+    """The resources R / eta**s, ..., R / eta, R of the rungs, ascending."""
+    return tuple(fidelity.maximum // fidelity.eta**k for k in range(largest_s(fidelity), -1, -1))
+
+
 def hyperband_brackets(fidelity: Fidelity) -> tuple[Bracket, ...]:
     """One Hyperband iteration, the most exploring bracket first.
 

@@ -8,12 +8,14 @@ classification, section 2.3.2, eq. 1).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from scipy.linalg import LinAlgError
 
+from hpo_engine.acquisition.averaged import LogAverage
 from hpo_engine.acquisition.beliefs import Beliefs
 from hpo_engine.acquisition.factors import Inverse, LogFactor, Power, Product
 from hpo_engine.acquisition.functions import LCB, Batched, LogEI, LogPI, beta
@@ -59,7 +61,8 @@ class GPSampler:
             return self._initial.suggest(index, pending)
         model = self.model
         self.notes = model.notes
-        posterior = model.believing(self._study, self._history, pending).posterior
+        model = model.believing(self._study, self._history, pending)
+        posterior = model.posterior
         choice = self._choose(model, posterior, pending, index)
         if choice is None:
             return self._initial.suggest(index, pending)
@@ -130,13 +133,25 @@ class GPSampler:
                 self.notes = (*model.notes, f"no function could be drawn ({error}); a suggestion is space-filling")
                 return None
         if self._front is None:
-            function = self._function(acquisition, model, posterior, index)
+            function = self._averaged(acquisition, model, posterior, index)
         else:
             other = self._front.model.believing(self._study, self._history, pending).posterior
             function = self._front.function(posterior, other)
         if factors:
             function = Product(function, factors)
         return maximise(space, function, used, model.anchors, generator)
+
+    def _averaged(
+        self, name: Literal["LogEI", "EI", "PI", "UCB"], model: Model | CurveModel, posterior: Posterior, index: int
+    ) -> Batched:
+        """Over the hyperparameters that were drawn, if any were."""
+        if name == "UCB" or not isinstance(model, Model) or not model.draws:
+            return self._function(name, model, posterior, index)
+        functions = (
+            self._function(name, replace(model, best=best), drawn, index)
+            for drawn, best in zip(model.draws, model.draws_best, strict=True)
+        )
+        return LogAverage(tuple(functions), posterior)
 
     def _function(
         self, name: Literal["LogEI", "EI", "PI", "UCB"], model: Model | CurveModel, posterior: Posterior, index: int

@@ -12,15 +12,19 @@ from hpo_engine.memory import Memory
 from hpo_engine.parameters import FloatArray, IntArray
 from hpo_engine.samplers.base import History
 from hpo_engine.samplers.curve_model import CurveModel, fit_curve_model, has_curves
+from hpo_engine.samplers.earlier_studies import with_earlier
 from hpo_engine.samplers.observations import model_resource, observe, unresolved
 from hpo_engine.seeding import Purpose, rng
 from hpo_engine.study import Study
 from hpo_engine.surrogate.fitting import fit_surrogate
 from hpo_engine.surrogate.kernels import metrics
+from hpo_engine.surrogate.marginal import marginal_posteriors
 from hpo_engine.surrogate.outputs import OutputTransform, fit_outputs
 from hpo_engine.surrogate.posterior import Posterior
 from hpo_engine.trial import Trial
 
+OWN_ENOUGH = 256
+"""With more observations of its own a study asks no earlier ones."""
 ANCHORS = 5
 """The best trials so far, whose neighbourhood the maximisation looks at."""
 
@@ -31,6 +35,8 @@ class Model:
 
     With constraints it is the lowest where all were fulfilled, or the highest of all while there is no such point:
     then every improvement counts, and which way leads to a feasible one is left to the constraints' probabilities.
+    ``draws``: the same beliefs with hyperparameters drawn from their posterior, where the study asks for these, and the
+    ``best`` of each.
     """
 
     resource: int
@@ -39,12 +45,14 @@ class Model:
     best: float
     anchors: FloatArray
     notes: tuple[str, ...]
+    draws: tuple[Posterior, ...] = ()
+    draws_best: tuple[float, ...] = ()
 
     def believing(self, study: Study, history: History, pending: Sequence[Trial]) -> Model:
         """The model when every trial without an outcome, and those ``pending``, turned out as predicted."""
-        return replace(
-            self, posterior=with_believed(self.posterior, unresolved(study, history, pending, self.resource))
-        )
+        awaited = unresolved(study, history, pending, self.resource)
+        draws = tuple(with_believed(posterior, awaited) for posterior in self.draws)
+        return replace(self, posterior=with_believed(self.posterior, awaited), draws=draws)
 
 
 def fit_model(study: Study, history: History, memory: Memory) -> Model | CurveModel | None:
@@ -66,9 +74,21 @@ def fit_model(study: Study, history: History, memory: Memory) -> Model | CurveMo
     fit = fit_surrogate(
         study.sampler.kernel, metrics(study.space), seen.X, y, generator, learn=seen.lessons, memory=memory
     )
-    best = _best(study, history, resource, seen.indices, fit.posterior.fitted)
+    posterior = fit.posterior
+    if study.earlier and len(y) <= OWN_ENOUGH:
+        posterior = with_earlier(study, posterior, memory)
+    best = _best(study, history, resource, seen.indices, posterior.fitted)
     anchors = seen.X[np.argsort(y, kind="stable")[:ANCHORS]]
-    return Model(resource, fit.posterior, outputs, best, anchors, fit.notes)
+    draws = _draws(study, fit.posterior, memory)
+    bests = tuple(_best(study, history, resource, seen.indices, drawn.fitted) for drawn in draws)
+    return Model(resource, posterior, outputs, best, anchors, fit.notes, draws, bests)
+
+
+def _draws(study: Study, fitted: Posterior, memory: Memory) -> tuple[Posterior, ...]:
+    if not study.sampler.marginalise:
+        return ()
+    generator, data = rng(study.seed, Purpose.SLICE), (fitted.X.tobytes(), fitted.y.tobytes())
+    return memory.recall("draws", data, lambda: marginal_posteriors(study.sampler.kernel, fitted, generator))
 
 
 def _best(study: Study, history: History, resource: int, indices: IntArray, fitted: FloatArray) -> float:

@@ -20,9 +20,9 @@ from hpo_engine.surrogate.curves import JITTER, CurveData, CurveParameters, Curv
 from hpo_engine.surrogate.kernels import Metric, radial, squared_distance
 from hpo_engine.surrogate.priors import Priors, default_priors
 
-COARSE, FINE = 60, 200
+COARSE, FINE = 50, 120
 """Hyperparameters are searched on this many observations first, and from there on that many."""
-LARGEST = 400
+LARGEST = 300
 """Most observations that predictions use: of every trial its longest run, then what else there is room for."""
 COARSE_ITERATIONS, FINE_ITERATIONS = 50, 20
 STEP = 1e-4
@@ -142,7 +142,7 @@ def fit_curves(
 
 
 def thinned(data: CurveData, limit: int) -> CurveData:
-    """At most ``limit`` observations: the ends of the curves first, the best and some of all ranks if these are too many.
+    """At most ``limit`` observations: the ends of the curves first, or the best and some of all ranks of these.
 
     What is left goes to the other points of the curves, the longest runs first.
     """

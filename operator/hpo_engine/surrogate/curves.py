@@ -39,7 +39,7 @@ JITTER = 1e-9
 
 @dataclass(frozen=True)
 class CurveData:
-    """Observations: encodings ``X`` (n, d), ``resource`` 1 to ``maximum``, ``trial`` numbers and outputs ``y``, all (n,)."""
+    """Encodings ``X`` (n, d), ``resource`` of 1 to ``maximum``, ``trial`` and output ``y`` (n,) of observations."""
 
     X: FloatArray
     resource: FloatArray
