@@ -19,6 +19,8 @@ from search.cluster import Decision, Job
 from search.problems.base import Problem
 
 TRIALS = 10_000
+ETA = {"FreezeThaw": 2}
+"""As the documentation recommends; 3 for the others, as in their papers."""
 
 
 class Ours:
@@ -33,7 +35,7 @@ class Ours:
             seed,
             SamplerSettings(cast(SamplerName, sampler)),
             cast(SchedulerName, scheduler),
-            Fidelity("unit", 1, problem.max_resource),
+            Fidelity("unit", 1, problem.max_resource, ETA.get(scheduler, 3)),
         )
         self.trials: dict[int, Trial] = {}
         self.memory = Memory()
