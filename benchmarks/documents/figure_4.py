@@ -1,6 +1,6 @@
 """Fig. 4 of the ISBI 2017 paper on field-of-view classification: 47 random models, then a GP with two PI targets.
 
-python -m documents.figure_4 [--trials 150] [--seed 0] [--refit 1.1]
+python -m documents.figure_4 [--trials 100] [--seed 0] [--refit 1.1]
 
 The space is the paper's (Table 1), 470 400 configurations, and every suggestion after the warm-up is the best of the
 *whole* of it. The kernel is squared exponential with a length scale for each parameter by marginal likelihood. Trials
@@ -175,7 +175,7 @@ def _picture(adaptive: list[float], lucky: list[float], baseline: float) -> Figu
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--trials", type=int, default=150)
+    parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--refit", type=float, default=1.1, help="growth of the outcomes between two fits")
     given = parser.parse_args()

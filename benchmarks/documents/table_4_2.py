@@ -26,7 +26,7 @@ from hpo_engine.fidelity.brackets import hyperband_brackets
 from hpo_engine.study import Fidelity, SamplerName, SamplerSettings
 
 EVALUATIONS = 40
-DEFAULT = ("taskset-gru64", "taskset-lstm128-embed", "taskset-vrnn64", "taskset-lstm128-b32")
+DEFAULT = ("taskset-gru64", "taskset-lstm128-embed")
 RANKED = 50
 """Configurations of the document's space, whose tau had N = 50."""
 MODELS: dict[str, SamplerName] = {"BOHB": "TPE", "random Hyperband": "Random"}
