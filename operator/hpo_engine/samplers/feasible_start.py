@@ -16,6 +16,7 @@ from hpo_engine.acquisition.beliefs import Beliefs
 from hpo_engine.acquisition.factors import LogFactor, total
 from hpo_engine.rationale import Rationale
 from hpo_engine.samplers.base import History, keys
+from hpo_engine.samplers.earlier_studies import best_of_earlier
 from hpo_engine.samplers.sobol import SobolSampler, sobol_point
 from hpo_engine.seeding import Purpose, rng
 from hpo_engine.study import Study
@@ -36,7 +37,7 @@ class FeasibleStart:
         self._sobol = SobolSampler(study, history)
 
     def suggest(self, index: int, pending: Sequence[Trial]) -> tuple[Parameters, Rationale] | None:
-        space, suggested = self._study.space, self._believed(index, pending) or self._sobol.suggest(index, pending)
+        space, suggested = self._study.space, self._known_good(index, pending) or self._sobol.suggest(index, pending)
         if suggested is None or not self._factors:
             return suggested
         if total(self._factors, space.encode(suggested[0])[None, :])[0] >= DOUBTFUL:
@@ -51,12 +52,15 @@ class FeasibleStart:
                 return parameters, Rationale("Random")
         return suggested
 
-    def _believed(self, index: int, pending: Sequence[Trial]) -> tuple[Parameters, Rationale] | None:
-        """Every other point is where the user believes the best one to be."""
+    def _known_good(self, index: int, pending: Sequence[Trial]) -> tuple[Parameters, Rationale] | None:
+        """Every other point is one of the best of earlier studies, or where the user believes the best to be."""
         study = self._study
-        if not study.beliefs or index % 2 == 1:
+        if index % 2 == 1 or not (study.earlier or study.beliefs):
             return None
+        used = self._used | keys(study.space, pending)
+        for parameters in best_of_earlier(study):
+            if study.space.key(parameters) not in used:
+                return parameters, Rationale("Earlier")
         latent = sobol_point(study.space.dimension, study.seed, index)
         parameters = study.space.decode(Beliefs(study.space, study.beliefs).placed(latent))
-        fresh = study.space.key(parameters) not in self._used | keys(study.space, pending)
-        return (parameters, Rationale("Sobol")) if fresh else None
+        return (parameters, Rationale("Sobol")) if study.space.key(parameters) not in used else None
