@@ -58,9 +58,10 @@ def write_report() -> None:
     lines = [
         "# A hidden memory limit",
         "",
-        "A made 3D U-Net training whose memory is counted, on a GPU of hidden size (`benchmarks/out_of_memory/problem.py`),",
-        "48 trials one after the other. Feasible: share of the suggestions after the third failure that could be trained, mean",
-        "over seeds (worst and best seed). Dead again: suggestions of a configuration that had failed before, all seeds together.",
+        "A made 3D U-Net training whose memory is counted, on a GPU of hidden size",
+        "(`benchmarks/out_of_memory/problem.py`), 48 trials one after the other. Feasible: share of the suggestions",
+        "after the third failure that could be trained, mean over seeds (worst and best seed). Dead again:",
+        "suggestions of a configuration that had failed before, all seeds together.",
         "",
         "`make bench-oom` makes it again.",
     ]
@@ -70,7 +71,8 @@ def write_report() -> None:
             "",
             f"## {gigabytes:g} GB",
             "",
-            "| search | feasible after 3 failures | failures (median) | dead again | best loss (median) | ms a suggestion | seeds |",
+            "| search | feasible after 3 failures | failures (median) | dead again | best loss (median) "
+            "| ms a suggestion | seeds |",
             "| --- | --- | --- | --- | --- | --- | --- |",
         ]
         methods = sorted({str(run["method"]) for run in here}, key=lambda m: (not m.startswith("ours"), m))

@@ -29,13 +29,15 @@ def incumbent(study: Study, trials: Collection[Trial]) -> Trial | None:
     """The trial with the best value at the highest resource that has one; None before the first finite value."""
     sign, top = study.objective.loss(1.0), -1
     best: dict[int, tuple[float, int, Trial]] = {}
+    free = not study.constraints
     for trial in trials:
         if trial.state is not TrialState.FAILED:
             ended = trial.state is not TrialState.RUNNING or trial.rung > 0
             for m in trial.measurements:
-                if math.isfinite(m.value) and study.fulfils(m):
-                    top = max(top, m.resource) if ended else top
-                    entry, kept = (sign * m.value, trial.index, trial), best.get(m.resource)
-                    if kept is None or entry[:2] < kept[:2]:
-                        best[m.resource] = entry
+                if math.isfinite(m.value) and (free or study.fulfils(m)):
+                    if ended and m.resource > top:
+                        top = m.resource
+                    loss, kept = sign * m.value, best.get(m.resource)
+                    if kept is None or (loss, trial.index) < kept[:2]:
+                        best[m.resource] = (loss, trial.index, trial)
     return best[top][2] if top >= 0 else None

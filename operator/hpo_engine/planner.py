@@ -64,7 +64,7 @@ def plan(study: Study, trials: Collection[Trial], slots: int, memory: Memory | N
     memory = memory or Memory()
     history = History.of(study, trials, memory)
     running = tuple(trial.index for trial in history.trials if trial.state is TrialState.RUNNING)
-    best = incumbent(study, history.trials)
+    best = None if study.objective.target is None else incumbent(study, history.trials)
     if best is not None and study.objective.reached(best.latest.value):
         return Plan(stop=running, done=not running, notes=(f"trial {best.index} reached the target",))
     size = study.space.size()

@@ -42,7 +42,7 @@ def check_knowledge(
         try:
             space.check(point)
         except StudyError as error:
-            raise StudyError(f"initialPoints[{i}].{error.field}", error.message) from None
+            raise StudyError(f"initialPoints[{i}].{error.field.removeprefix('parameters.')}", error.message) from None
     by_name = {p.name: p for p in space.parameters}
     for i, belief in enumerate(beliefs):
         p = by_name.get(belief.parameter)

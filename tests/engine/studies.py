@@ -13,6 +13,7 @@ from math import cos, pi
 import numpy as np
 
 from hpo_engine.fidelity import rung_levels, watches_running_trials
+from hpo_engine.memory import Memory
 from hpo_engine.planner import Plan, plan
 from hpo_engine.space import (
     CategoricalParameter,
@@ -41,6 +42,17 @@ MIXED = Space(
         FloatParameter("dropout", 0.0, 0.5, step=0.1, condition=Condition("layers", low=2)),
     )
 )
+LATTICE = Space(
+    (
+        IntParameter("channels", 8, 64, step=8),
+        CategoricalParameter("optimizer", ("SGD", "Adam", "AdamW")),
+        FloatParameter("momentum", 0.0, 0.9, step=0.1, condition=Condition("optimizer", ("SGD",))),
+        OrdinalParameter("kernelSize", (3, 5, 7)),
+        IntParameter("layers", 1, 4),
+        FloatParameter("dropout", 0.0, 0.5, step=0.1, condition=Condition("layers", low=2)),
+    )
+)
+"""5472 configurations."""
 TINY = Space(
     (
         CategoricalParameter("norm", ("batch", "instance")),
@@ -97,6 +109,13 @@ def mixed(p: Parameters, resource: int = 0) -> float:
     return float(loss + (5 * (float(p["dropout"]) - 0.2) ** 2 if "dropout" in p else 0.3))
 
 
+def lattice(p: Parameters, resource: int = 0) -> float:
+    """Best with Adam, 32 channels, kernel 5, 3 layers and a dropout of 0.2: 0."""
+    loss = 0.3 * (float(p["channels"]) / 32 - 1) ** 2 + 0.2 * abs(float(p["kernelSize"]) - 5)
+    loss += 0.0 if p["optimizer"] == "Adam" else 0.4 + float(p.get("momentum", 0.0))
+    return loss + 0.25 * (float(p["layers"]) - 3) ** 2 + (5 * (float(p.get("dropout", 0.0)) - 0.2) ** 2)
+
+
 def tiny(p: Parameters, resource: int = 0) -> float:
     return float(p["size"]) + (float(p["groups"]) if "groups" in p else 2.5)
 
@@ -139,23 +158,30 @@ class Cluster:
     trials: dict[int, Trial] = field(default_factory=dict)
     plans: list[Plan] = field(default_factory=list)
     resource_used: int = 0
+    memory: Memory | None = None
 
     def plan(self) -> Plan:
-        return plan(self.study, tuple(self.trials.values()), self.parallelism - len(self.running()))
+        return plan(self.study, tuple(self.trials.values()), self.parallelism - len(self.running()), self.memory)
 
     def running(self) -> list[int]:
         return [i for i, trial in sorted(self.trials.items()) if trial.state is TrialState.RUNNING]
 
     def perform(self, step: Plan) -> None:
-        """Record a plan as an operator would."""
+        """Record a plan as an operator would, and insist on what every plan must keep to."""
         for index in step.stop:
+            assert self.trials[index].state is TrialState.RUNNING
             self.trials[index] = replace(self.trials[index], state=TrialState.STOPPED)
         for p in step.promote:
+            paused = self.trials[p.index]
+            assert (paused.state, paused.rung + 1) == (TrialState.REPORTED, p.rung)
+            assert p.resource > paused.resource
             self.trials[p.index] = replace(
                 self.trials[p.index], state=TrialState.RUNNING, rung=p.rung, resource=p.resource
             )
         for s in step.start:
+            assert s.index not in self.trials
             self.trials[s.index] = Trial(s.index, s.parameters, TrialState.RUNNING, resource=s.resource)
+        assert len(self.running()) <= self.parallelism
 
     def end(self, index: int) -> None:
         """Let a running trial report, or fail."""

@@ -31,7 +31,7 @@ def test_given_points_come_first_and_none_twice(sampler: SamplerName) -> None:
 @pytest.mark.parametrize(
     "changes, field",
     [
-        ({"initial_points": ({"x": 1.0},)}, "initialPoints[0].parameters.y"),
+        ({"initial_points": ({"x": 1.0},)}, "initialPoints[0].y"),
         ({"beliefs": (Belief("z", 1.0),)}, "beliefs[0].parameter"),
         ({"beliefs": (Belief("x", "SGD"),)}, "beliefs[0].value"),
         ({"beliefs": (Belief("x", 1.0, 1.5),)}, "beliefs[0].spread"),

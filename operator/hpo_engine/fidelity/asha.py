@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf, isfinite
+from math import isfinite
 
 from hpo_engine.fidelity.base import Advance, Entry
 from hpo_engine.fidelity.brackets import Bracket, Table
@@ -81,15 +81,14 @@ class ASHA:
         queues: defaultdict[int, Queue] = defaultdict(Queue)
         sign = self._objective.loss(1.0)
         for trial in members:
+            rung, reported = trial.rung, trial.state is TrialState.REPORTED
             if trial.state is TrialState.RUNNING:
-                queues[trial.rung].running = True
+                queues[rung].running = True
             for measurement in trial.measurements:
                 k = rungs.get(measurement.resource)
-                if k is not None and k <= trial.rung:
+                if k is not None and k <= rung:
                     queue = queues[k]
                     queue.measured += 1
-                    loss = sign * measurement.value if isfinite(measurement.value) else inf
-                    waits = trial.rung == k and trial.state is TrialState.REPORTED
-                    if loss < inf and (waits or trial.rung > k):
-                        queue.ranked.append((loss, trial.index, waits))
+                    if isfinite(measurement.value) and (reported or k < rung):
+                        queue.ranked.append((sign * measurement.value, trial.index, k == rung))
         return queues

@@ -53,9 +53,10 @@ class CurveModel:
         return self.curves.slice(self.resource)
 
     def believing(self, study: Study, history: History, pending: Sequence[Trial]) -> CurveModel:
-        """The model when all running trials, and those ``pending``, turned out as predicted at the end of their rung."""
-        running = [t for t in history.members if t.state is TrialState.RUNNING and t.value_at(t.resource) is None]
-        awaited = sorted([*running, *pending], key=lambda trial: trial.index)
+        """The model if all running trials and those ``pending`` turned out as predicted at the end of their rung."""
+        running = (trial for trial in history.members if trial.state is TrialState.RUNNING)
+        awaited = [trial for trial in running if trial.value_at(trial.resource) is None]
+        awaited = sorted([*awaited, *pending], key=lambda trial: trial.index)
         curves = self.curves.believing(encoded(study.space, awaited), *_places(awaited))
         return replace(self, curves=curves)
 

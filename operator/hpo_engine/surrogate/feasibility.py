@@ -42,7 +42,7 @@ MOST_FAILURES, MOST_SUCCESSES = 100, 100
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Of one reason to fail: encoded points (·, d) that failed and that were trained, what these used (NaN: unknown)."""
+    """Of one reason to fail: encoded points (·, d) that failed, that were trained; what these used (NaN: unknown)."""
 
     failed: FloatArray
     trained: FloatArray

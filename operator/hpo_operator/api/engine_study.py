@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping
 
 from hpo_engine import space, study, trial
+from hpo_engine.errors import StudyError
+from hpo_engine.prior_knowledge import Belief as Known
+from hpo_operator.api.goals import Belief
 from hpo_operator.api.parameters import Parameter, When
 from hpo_operator.api.study import StudySpec
 from hpo_operator.api.words import show
@@ -18,20 +21,48 @@ def engine_study(spec: StudySpec) -> study.Study:
         StudyError: the space or the fidelity cannot be planned; ``field`` is relative to ``spec``.
     """
     sampler = spec.algorithm.sampler
-    fidelity = spec.fidelity
+    fidelity, second = spec.fidelity, spec.second_objective
     return study.Study(
         space=space.Space(tuple(_parameter(p) for p in spec.parameters)),
         objective=study.Objective(spec.objective.metric, spec.objective.direction == "Maximize", spec.objective.target),
         trials=spec.budget.trials,
         seed=spec.seed,
         sampler=study.SamplerSettings(
-            sampler.type, sampler.initial_trials, sampler.kernel or "Matern52", sampler.acquisition or "LogEI"
+            sampler.type,
+            sampler.initial_trials,
+            sampler.kernel or "Matern52",
+            sampler.acquisition or "LogEI",
+            bool(sampler.cost_aware),
+            bool(sampler.marginalise),
         ),
         scheduler=spec.algorithm.scheduler.type,
         fidelity=None
         if fidelity is None
         else study.Fidelity(fidelity.resource, fidelity.min, fidelity.max, fidelity.eta),
+        constraints=tuple(study.Constraint(c.metric, c.max, c.min) for c in spec.constraints),
+        second=None if second is None else study.Objective(second.metric, second.direction == "Maximize"),
+        initial_points=tuple(_point(spec, i, texts) for i, texts in enumerate(spec.initial_points)),
+        beliefs=tuple(_belief(spec, i, belief) for i, belief in enumerate(spec.beliefs)),
     )
+
+
+def _point(spec: StudySpec, i: int, texts: Mapping[str, str]) -> trial.Parameters:
+    try:
+        return from_text(spec, texts)
+    except ValueError as error:
+        path, _, message = str(error).partition(": ")
+        raise StudyError(f"initialPoints[{i}].{path.removeprefix('spec.parameters.')}", message) from None
+
+
+def _belief(spec: StudySpec, i: int, belief: Belief) -> Known:
+    if belief.parameter not in {p.name for p in spec.parameters}:
+        found = show(belief.parameter)
+        raise StudyError(f"beliefs[{i}].parameter", f"expected a parameter of the study, found {found}")
+    try:
+        (value,) = from_text(spec, {belief.parameter: belief.value}).values()
+    except ValueError:
+        raise StudyError(f"beliefs[{i}].value", f"expected a number, found {show(belief.value)}") from None
+    return Known(belief.parameter, value, belief.spread)
 
 
 def _parameter(p: Parameter) -> space.Parameter:

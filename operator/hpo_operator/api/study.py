@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
+from hpo_operator.api.goals import Belief, Constraint, SecondObjective, ValueText
 from hpo_operator.api.model import ApiModel, Rule
 from hpo_operator.api.parameters import Parameter
 from hpo_operator.api.quantities import Duration, Quantity
@@ -51,12 +52,21 @@ class Sampler(ApiModel):
         le=10000,
         description="GP and TPE only: space-filling suggestions before the model is used. Absent: chosen from the number of parameters.",
     )
-    kernel: Literal["Matern52", "SquaredExponential"] | None = Field(
+    kernel: Literal["Matern52", "Matern32", "Matern12", "SquaredExponential"] | None = Field(
         None, description="GP only: covariance function. Absent: Matern52."
     )
     acquisition: Literal["LogEI", "EI", "PI", "UCB", "Thompson"] | None = Field(
         None,
         description="GP only: acquisition function. LogEI, EI: expected improvement. PI: probability of improvement, in turns on the best so far and on 25 % better. UCB: confidence bound, wider as the study goes on. Thompson: the best of one function drawn from the model. Absent: LogEI.",
+    )
+
+    cost_aware: bool | None = Field(
+        None,
+        description="GP only: look for the largest gain per second of training instead of per trial. Absent: false.",
+    )
+    marginalise: bool | None = Field(
+        None,
+        description="GP only: average over hyperparameters of the model that are drawn from their posterior, instead of using the likeliest. Slower. Absent: false.",
     )
 
     rules = (
@@ -68,8 +78,8 @@ class Sampler(ApiModel):
             lambda s: f"initialTrials with type {s.type}",
         ),
         Rule(
-            "self.type == 'GP' || (!has(self.kernel) && !has(self.acquisition))",
-            "expected kernel and acquisition only with type GP",
+            "self.type == 'GP' || (!has(self.kernel) && !has(self.acquisition) && !has(self.costAware) && !has(self.marginalise))",
+            "expected kernel, acquisition, costAware and marginalise only with type GP",
             lambda s: s.type == "GP" or not _gp_settings(s),
             "type",
             lambda s: f"{listing(_gp_settings(s))} with type {s.type}",
@@ -78,7 +88,12 @@ class Sampler(ApiModel):
 
 
 def _gp_settings(sampler: Sampler) -> list[str]:
-    given = {"kernel": sampler.kernel, "acquisition": sampler.acquisition}
+    given = {
+        "kernel": sampler.kernel,
+        "acquisition": sampler.acquisition,
+        "costAware": sampler.cost_aware,
+        "marginalise": sampler.marginalise,
+    }
     return [name for name, value in given.items() if value is not None]
 
 
@@ -86,10 +101,17 @@ class Scheduler(ApiModel):
     """How much of the fidelity each trial gets."""
 
     type: Literal[
-        "None", "SuccessiveHalving", "Hyperband", "ASHA", "AsyncHyperband", "ASHAStopping", "MedianStopping"
+        "None",
+        "SuccessiveHalving",
+        "Hyperband",
+        "ASHA",
+        "AsyncHyperband",
+        "ASHAStopping",
+        "MedianStopping",
+        "FreezeThaw",
     ] = Field(
         "None",
-        description="None: every trial gets fidelity.max. SuccessiveHalving: many trials get fidelity.min, the best of them more, from their checkpoints. Hyperband: the same with several least amounts in turn. ASHA, AsyncHyperband: the same without waiting for a rung to be complete. ASHAStopping: trials run to fidelity.max, and are stopped at a rung where they are not among the best. MedianStopping: trials run to fidelity.max, and are stopped when worse than the median of completed ones. The last two judge running trials by what these show on /metrics.",
+        description="None: every trial gets fidelity.max. SuccessiveHalving: many trials get fidelity.min, the best of them more, from their checkpoints. Hyperband: the same with several least amounts in turn. ASHA, AsyncHyperband: the same without waiting for a rung to be complete. ASHAStopping: trials run to fidelity.max, and are stopped at a rung where they are not among the best. MedianStopping: trials run to fidelity.max, and are stopped when worse than the median of completed ones. The last two judge running trials by what these show on /metrics. FreezeThaw: whenever a slot is free, a model of all learning curves decides whether a paused trial goes on for one rung, and which, or a new one begins; with the sampler GP, and best with fidelity.eta 2.",
     )
 
 
@@ -98,6 +120,16 @@ class Algorithm(ApiModel):
 
     sampler: Sampler = Field(Sampler(), description="How configurations are suggested.")
     scheduler: Scheduler = Field(Scheduler(), description="How much of the fidelity each trial gets.")
+
+    rules = (
+        Rule(
+            "self.scheduler.type != 'FreezeThaw' || self.sampler.type == 'GP'",
+            "expected GP for the FreezeThaw scheduler, whose decisions are its model's",
+            lambda a: a.scheduler.type != "FreezeThaw" or a.sampler.type == "GP",
+            "sampler.type",
+            lambda a: a.sampler.type,
+        ),
+    )
 
 
 class Fidelity(ApiModel):
@@ -289,11 +321,37 @@ class StudySpec(ApiModel):
     fidelity: Fidelity | None = Field(
         None, description="The resource that makes a trial cheap or exact. Absent: every trial runs to its own end."
     )
+    second_objective: SecondObjective | None = Field(
+        None, description="GP only: something else to optimise. The search is then for the Pareto front of both."
+    )
+    constraints: list[Constraint] = Field(
+        [], max_length=8, description="Bounds on other metrics; the GP's search keeps to them."
+    )
+    initial_points: list[Annotated[dict[str, ValueText], Field(max_length=64)]] = Field(
+        [], max_length=64, description="Configurations that the first trials try; values as text."
+    )
+    beliefs: list[Belief] = Field(
+        [], max_length=64, description="GP only: where the best values are thought to be; wrong ones fade."
+    )
     budget: Budget = Field(description="When to stop, and how much to use at once.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Same seed, same history: same suggestions.")
     trainer: Trainer = Field(description="What trains a trial.")
 
     rules = (
+        Rule(
+            "!has(self.secondObjective) || self.algorithm.scheduler.type == 'None'",
+            "expected no scheduler with two objectives",
+            lambda s: s.second_objective is None or s.algorithm.scheduler.type == "None",
+            "algorithm.scheduler.type",
+            lambda s: s.algorithm.scheduler.type,
+        ),
+        Rule(
+            "self.algorithm.sampler.type == 'GP' || (!has(self.secondObjective) && size(self.beliefs) == 0)",
+            "expected secondObjective and beliefs only with the sampler GP",
+            lambda s: s.algorithm.sampler.type == "GP" or (s.second_objective is None and not s.beliefs),
+            "algorithm.sampler.type",
+            lambda s: s.algorithm.sampler.type,
+        ),
         Rule(
             "self.algorithm.scheduler.type == 'None' || has(self.fidelity)",
             "expected a fidelity for a scheduler",
@@ -353,7 +411,10 @@ def _orphan(spec: StudySpec) -> tuple[int, str]:
     return index, show(name) + (f"; did you mean {close}?" if close else "")
 
 
-IMMUTABLE = ("objective", "parameters", "algorithm", "fidelity", "seed", "trainer")
+IMMUTABLE = (
+    "objective", "parameters", "algorithm", "fidelity", "secondObjective", "constraints", "initialPoints", "beliefs",
+    "seed", "trainer",
+)  # fmt: skip
 """Sections of the spec that decide what a suggestion is: they may not change once trials exist. The budget may."""
 
 
