@@ -72,18 +72,24 @@ def plan(study: Study, trials: Collection[Trial], slots: int, memory: Memory | N
     scheduler, by_index = build_scheduler(study), {trial.index: trial for trial in history.trials}
     unused = [] if exhausted else list(islice(_unused(study, by_index), max(1, slots)))
     due = tuple(Promotion(a.index, a.rung, a.resource) for a in scheduler.advances(by_index, closed=exhausted))
+    said = tuple(_notes(history, size if exhausted and len(history.trials) < study.trials else None))
     if study.scheduler == "FreezeThaw":
-        return _freeze_thaw(study, history, unused, slots, memory, running)
+        return _freeze_thaw(study, history, unused, slots, memory, said)
     promote = due[: max(0, slots)]
     begin = unused[: max(0, slots - len(promote))]
-    start, notes = _starts(study, history, scheduler, begin, memory or Memory())
+    told = {p.index: _told(by_index[p.index], p) for p in promote} if begin else {}
+    start, notes = _starts(study, history.going_on(told), scheduler, begin, memory)
     return Plan(
         start=start,
         promote=promote,
         stop=tuple(scheduler.stops(by_index)),
         done=not (running or due or start or unused),
-        notes=(*_notes(history, size if exhausted and len(history.trials) < study.trials else None), *notes),
+        notes=(*said, *notes),
     )
+
+
+def _told(trial: Trial, promotion: Promotion) -> Trial:
+    return replace(trial, state=TrialState.RUNNING, rung=promotion.rung, resource=promotion.resource)
 
 
 def _starts(
@@ -107,16 +113,17 @@ def _starts(
 
 
 def _freeze_thaw(
-    study: Study, history: History, unused: Sequence[int], slots: int, memory: Memory, running: Collection[int]
+    study: Study, history: History, unused: Sequence[int], slots: int, memory: Memory, said: Sequence[str]
 ) -> Plan:
     """The plan of the scheduler that compares new trials with paused ones at every slot."""
     steps = FreezeThaw(study, history, memory).steps(unused, slots)
     lowest = build_scheduler(study).entry(0).resource
+    running = any(trial.state is TrialState.RUNNING for trial in history.trials)
     return Plan(
         start=tuple(Suggestion(index, parameters, lowest, why) for index, parameters, why in steps.starts),
         promote=tuple(Promotion(a.index, a.rung, a.resource) for a in steps.advances),
         done=not (running or steps.starts or steps.advances or steps.more or unused),
-        notes=(*_notes(history, None), *steps.notes),
+        notes=(*said, *steps.notes),
     )
 
 

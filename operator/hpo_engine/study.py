@@ -128,12 +128,11 @@ class Study:
             raise StudyError("algorithm.scheduler.type", f"expected None with two objectives, found {self.scheduler}")
         if self.sampler.name == "Grid":
             _check_grid(self.space)
-        if self.scheduler == "FreezeThaw" and self.sampler.name != "GP":
-            raise StudyError(
-                "algorithm.sampler.type",
-                f"expected GP for the FreezeThaw scheduler, whose decisions are its model's, found {self.sampler.name}",
-            )
+        if self.scheduler == "FreezeThaw":
+            _check_freeze_thaw(self.sampler)
         if self.scheduler != "None":
+            if self.sampler.marginalise:
+                raise StudyError("algorithm.sampler.marginalise", "expected no scheduler, found " + self.scheduler)
             if self.fidelity is None:
                 raise StudyError("fidelity", f"expected a fidelity for the {self.scheduler} scheduler, found none")
             if self.scheduler not in RUNGLESS and self.fidelity.maximum < self.fidelity.minimum * self.fidelity.eta:
@@ -147,6 +146,17 @@ class Study:
     def fulfils(self, measurement: Measurement) -> bool:
         """Whether all constraints hold for what was measured."""
         return all(constraint.holds(measurement.metrics) for constraint in self.constraints)
+
+
+def _check_freeze_thaw(sampler: SamplerSettings) -> None:
+    """Raises StudyError unless the sampler is a Gaussian process with nothing of its own to maximise."""
+    wanted = "expected {} for the FreezeThaw scheduler, whose decisions are its model's, found {}"
+    if sampler.name != "GP":
+        raise StudyError("algorithm.sampler.type", wanted.format("GP", sampler.name))
+    if sampler.acquisition != "LogEI":
+        raise StudyError("algorithm.sampler.acquisition", wanted.format("LogEI", sampler.acquisition))
+    if sampler.cost_aware:
+        raise StudyError("algorithm.sampler.costAware", wanted.format("false", "true"))
 
 
 def _check_grid(space: Space) -> None:

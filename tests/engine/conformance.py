@@ -157,7 +157,7 @@ class PlanConformance:
         space, loss = self.spaces[0]
         cluster = self.cluster(space, loss)
         usual, name = cluster.loss, space.parameters[0].name
-        middle = float(space.decode(space.encode(cluster.plan().start[0].parameters) * 0 + 0.5)[name])
+        middle = float(space.parameters[0].decode(0.5))
         cluster.loss = lambda p, r: math.nan if float(p[name]) > middle else usual(p, r)
         cluster.run()
         assert len(cluster.trials) == self.trials

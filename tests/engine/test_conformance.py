@@ -1,4 +1,4 @@
-"""Every sampler with every scheduler that a study accepts it with; the GP with every acquisition function."""
+"""Every sampler with every scheduler that a study accepts it with; every acquisition function of the GP."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ SAMPLERS = (
 SCHEDULERS: tuple[SchedulerName, ...] = get_args(SchedulerName)
 
 
+FEW_SCHEDULERS: tuple[SchedulerName, ...] = ("None", "Hyperband")
+"""For a GP's other acquisition functions, of which no scheduler knows."""
+
+
 def spaces(sampler: SamplerSettings) -> Sequence[tuple[Space, Loss]]:
     """A grid needs finite ones. One is enough for a GP's other acquisition functions: each study costs many fits."""
     if sampler.name == "Grid":
@@ -28,16 +32,19 @@ def spaces(sampler: SamplerSettings) -> Sequence[tuple[Space, Loss]]:
     return [(MIXED, mixed)] if sampler.acquisition != "LogEI" else [(BRANIN, branin), (MIXED, mixed)]
 
 
-def may_be_combined(sampler: SamplerName, scheduler: SchedulerName) -> bool:
+def may_be_combined(sampler: SamplerSettings, scheduler: SchedulerName) -> bool:
     try:
-        make_study(TINY, sampler, scheduler)
+        replace(make_study(TINY, sampler.name, scheduler), sampler=sampler)
     except StudyError:
         return False
     return True
 
 
 def combinations() -> Iterator[tuple[SamplerSettings, SchedulerName]]:
-    return ((s, scheduler) for s in SAMPLERS for scheduler in SCHEDULERS if may_be_combined(s.name, scheduler))
+    for sampler in SAMPLERS:
+        for scheduler in SCHEDULERS if sampler.acquisition == "LogEI" else FEW_SCHEDULERS:
+            if may_be_combined(sampler, scheduler):
+                yield sampler, scheduler
 
 
 def name_of(sampler: SamplerSettings, scheduler: SchedulerName) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import exp
 from typing import get_args
 
 import numpy as np
@@ -47,12 +49,20 @@ def test_kernel_is_a_covariance(name: KernelName) -> None:
         assert np.min(np.linalg.eigvalsh(K)) > -1e-9
 
 
-def test_matern_is_the_textbook_formula() -> None:
+TEXTBOOK: dict[KernelName, Callable[[float], float]] = {
+    "SquaredExponential": lambda r: exp(-(r**2) / 2),
+    "Matern12": lambda r: exp(-r),
+    "Matern32": lambda r: (1 + 3**0.5 * r) * exp(-(3**0.5) * r),
+    "Matern52": lambda r: (1 + 5**0.5 * r + 5 * r**2 / 3) * exp(-(5**0.5) * r),
+}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernels_are_the_textbook_formulas(name: KernelName) -> None:
     a, b = np.array([[0.2, 0.9]]), np.array([[0.5, 0.4]])
-    r = np.hypot(0.3 / 0.5, 0.5 / 2.0)
-    expected = 1.3 * (1 + 5**0.5 * r + 5 * r**2 / 3) * np.exp(-(5**0.5) * r)
-    k = Kernel("Matern52", (Metric.LINEAR, Metric.LINEAR), np.array([0.5, 2.0]), 1.3)
-    assert k(a, b)[0, 0] == pytest.approx(expected, rel=1e-14)
+    r = float(np.hypot(0.3 / 0.5, 0.5 / 2.0))
+    k = Kernel(name, (Metric.LINEAR, Metric.LINEAR), np.array([0.5, 2.0]), 1.3)
+    assert k(a, b)[0, 0] == pytest.approx(1.3 * TEXTBOOK[name](r), rel=1e-14)
 
 
 def test_inactive_values_have_no_similarity_of_their_own() -> None:

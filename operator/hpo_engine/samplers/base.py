@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -62,6 +62,11 @@ class History:
             else:
                 strangers.append((trial.index, this.why))
         return cls(ordered, tuple(members), tuple(known), tuple(strangers))
+
+    def going_on(self, told: Mapping[int, Trial]) -> History:
+        """The same after the trials ``told`` (by index) were told to go on."""
+        trials, members = (tuple(told.get(t.index, t) for t in of) for of in (self.trials, self.members))
+        return replace(self, trials=trials, members=members) if told else self
 
     def used(self, space: Space) -> set[str]:
         """Keys of the configurations that were tried, in whatever way the trial ended."""

@@ -31,7 +31,7 @@ from hpo_engine.rationale import Rationale
 from hpo_engine.samplers.base import History, keys
 from hpo_engine.samplers.curve_model import CurveModel
 from hpo_engine.samplers.gp import GPSampler
-from hpo_engine.samplers.observations import initial_trials
+from hpo_engine.samplers.observations import encoded, initial_trials
 from hpo_engine.seeding import Purpose, rng
 from hpo_engine.study import Study
 from hpo_engine.trial import Parameters, Trial, TrialState
@@ -103,6 +103,8 @@ class FreezeThaw:
         if thawed:
             ahead = np.array([float(self._ahead(trial, horizon - 1).resource) for trial in thawed])
             values = log_ei(*model.predict(self._study, thawed, ahead), target)
+            for factor in self._gp.constraints:
+                values = values + factor(encoded(self._study.space, thawed))
             best = int(np.argmax(values))
             if choice is None or values[best] > choice.value:
                 return thawed[best]

@@ -102,9 +102,13 @@ class GPSampler:
     def factors(self) -> tuple[LogFactor, ...]:
         """What the acquisition function is multiplied by, as logarithms, whatever the trial's index."""
         cautious = [Power(model, CAUTION) for model in self._feasible]
-        constraints = constraint_factors(self._study, self._history)
         cost = cost_model(self._study, self._history, self._memory) if self._study.sampler.cost_aware else None
-        return (*cautious, *constraints, *(() if cost is None else (Inverse(cost),)))
+        return (*cautious, *self.constraints, *(() if cost is None else (Inverse(cost),)))
+
+    @cached_property
+    def constraints(self) -> tuple[LogFactor, ...]:
+        """Logarithms of the probabilities that the constraints hold."""
+        return constraint_factors(self._study, self._history)
 
     def _factors(self, index: int) -> tuple[LogFactor, ...]:
         """The same, and the user's beliefs, which fade."""

@@ -7,6 +7,7 @@ those of the largest posterior; there is nothing else to learn, so a handful of 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import log
 
 import numpy as np
@@ -15,7 +16,7 @@ from scipy.optimize import minimize
 
 from hpo_engine.parameters import FloatArray
 from hpo_engine.surrogate.cholesky import factor
-from hpo_engine.surrogate.trend import Features, TrendKernel, parts
+from hpo_engine.surrogate.trend import Features, Placed, TrendKernel, parts
 
 BIAS = 3.0
 """Standard deviation of the mean of the logarithms around that of the data: a factor of 20 either way."""
@@ -39,20 +40,27 @@ class CostModel:
     L: FloatArray
     alpha: FloatArray
 
-    def predict(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
+    @cached_property
+    def data(self) -> Placed:
+        return self.kernel.placed(self.X)
+
+    def predict(self, Z: FloatArray | Placed) -> tuple[FloatArray, FloatArray]:
         """Means and variances (q,) of log cost at ``Z`` (q, d), without the noise of a measurement."""
-        cross = self.kernel(self.X, Z)
-        variance = self.kernel.variances(Z) - np.einsum("ij,ij->j", cross, self.solve(cross))
+        z = self.kernel.placed(Z)
+        cross = self.kernel(self.data, z)
+        variance = self.kernel.variances(z) - np.einsum("ij,ij->j", cross, self.solve(cross))
         return self.centre + cross.T @ self.alpha, np.maximum(variance, SMALLEST_VARIANCE)
 
     def mean_slopes(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Means (q,) of log cost at ``Z`` (q, d), and their derivatives (q, d)."""
-        weights = np.repeat(self.alpha[:, None], len(Z), axis=1)
-        return self.centre + self.kernel(Z, self.X) @ self.alpha, self.kernel.slopes(Z, self.X, weights)
+        z, weights = self.kernel.placed(Z), np.repeat(self.alpha[:, None], len(Z), axis=1)
+        (slopes,) = self.kernel.slopes(z, self.data, weights)
+        return self.centre + self.kernel(z, self.data) @ self.alpha, slopes
 
-    def covariance(self, A: FloatArray, B: FloatArray) -> FloatArray:
+    def covariance(self, A: FloatArray | Placed, B: FloatArray | Placed) -> FloatArray:
         """Of log cost between ``A`` (n, d) and ``B`` (m, d)."""
-        return np.asarray(self.kernel(A, B) - self.kernel(A, self.X) @ self.solve(self.kernel(self.X, B)))
+        a, b = self.kernel.placed(A), self.kernel.placed(B)
+        return np.asarray(self.kernel(a, b) - self.kernel(a, self.data) @ self.solve(self.kernel(self.data, b)))
 
     def solve(self, B: FloatArray) -> FloatArray:
         """(k(X, X) + σ_n² I)⁻¹ B (n, q) for ``B`` (n, q)."""

@@ -19,6 +19,7 @@ leave failures out makes the search pick their neighbours for ever, and a bad lo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import log, pi
 
 import numpy as np
@@ -29,7 +30,7 @@ from hpo_engine.parameters import FloatArray
 from hpo_engine.surrogate.cholesky import factor
 from hpo_engine.surrogate.cost import CostModel, fit_cost
 from hpo_engine.surrogate.expectation_propagation import positive_sites
-from hpo_engine.surrogate.trend import Features
+from hpo_engine.surrogate.trend import Features, Placed
 
 SOFTNESS = 0.05
 """s: demands within 5 % of the limit may end either way."""
@@ -67,42 +68,65 @@ class Feasibility:
 
     def __call__(self, Z: FloatArray) -> FloatArray:
         """log P(feasible) (q,) at encoded points ``Z`` (q, d)."""
-        mean, variance, _ = self._latent(Z)
+        mean, variance, *_ = self._latent(self.demand.kernel.placed(Z))
         return np.asarray(log_ndtr(mean / np.sqrt(1 + variance)))
 
     def slopes(self, Z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """log P(feasible) (q,) at encoded points ``Z`` (q, d), and its derivatives (q, d)."""
-        mean, variance, solved = self._latent(Z)
-        mean_slopes, variance_slopes = self._latent_slopes(Z, solved[:-1])
+        z = self.demand.kernel.placed(Z)
+        mean, variance, by_data, by_site = self._latent(z)
+        mean_slopes, variance_slopes = self._latent_slopes(z, by_data, by_site[:-1])
         root = np.sqrt(1 + variance)
         value = log_ndtr(mean / root)
         ratio = np.exp(-0.5 * (mean / root) ** 2 - 0.5 * log(2 * pi) - value)  # φ / Φ
         return value, (ratio / root)[:, None] * (mean_slopes - (0.5 * mean / root**2)[:, None] * variance_slopes)
 
-    def _latent(self, Z: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Means and variances (q,) of t, and what the sites' covariances with it solve to (k + 1, q)."""
-        prior_mean, prior_variance = self.demand.predict(Z)
-        cross = _cross(self.demand.covariance(Z, self.points), self.signs)
-        solved = cho_solve((self.L, True), cross.T, check_finite=False)
+    def _latent(self, z: Placed) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Means and variances (q,) of t, and what its covariances solve to: with the data of log g (n, q), and with
+        the sites (k + 1, q)."""
+        kernel, data, sites = self.demand.kernel, self.demand.data, self._sites
+        to_data = kernel(data, z)
+        by_data = self.demand.solve(to_data)
+        prior_mean = self.demand.centre + to_data.T @ self.demand.alpha
+        prior_variance = kernel.variances(z) - np.einsum("ij,ij->j", to_data, by_data)
+        cross = _cross(kernel(z, sites) - by_data.T @ self._between, self.signs)
+        by_site = cho_solve((self.L, True), cross.T, check_finite=False)
         mean = (self.limit - prior_mean) / SOFTNESS + cross @ self.alpha
-        variance = (prior_variance + LIMIT_SD**2) / SOFTNESS**2 - np.einsum("ij,ji->i", cross, solved)
-        return mean, np.maximum(variance, 0.0), solved
+        variance = (prior_variance + LIMIT_SD**2) / SOFTNESS**2 - np.einsum("ij,ji->i", cross, by_site)
+        return mean, np.maximum(variance, 0.0), by_data, by_site
 
-    def _latent_slopes(self, Z: FloatArray, solved: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _latent_slopes(self, z: Placed, solved: FloatArray, sites: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Derivatives (q, d) of the means and variances of t; both are sums of covariances with the data.
 
-        ``solved`` (k, q) as ``_latent`` gives it, without the site on the limit: its covariance is the same everywhere.
+        ``solved`` (n, q) and ``sites`` (k, q) as ``_latent`` gives them, without the site on the limit: its covariance
+        is the same everywhere.
         """
-        demand, q = self.demand, len(Z)
-        all_points = np.vstack([demand.X, self.points])
-        through = demand.solve(demand.kernel(demand.X, self.points))
-        by_site = np.repeat((self.signs * self.alpha[:-1])[:, None], q, axis=1) / SOFTNESS**2
-        by_data = -np.repeat(demand.alpha[:, None], q, axis=1) / SOFTNESS - through @ by_site
-        mean_slopes = demand.kernel.slopes(Z, all_points, np.vstack([by_data, by_site]))
-        by_site = -2 * self.signs[:, None] * solved / SOFTNESS**2
-        by_data = -2 * demand.solve(demand.kernel(demand.X, Z)) / SOFTNESS**2 - through @ by_site
-        slopes = demand.kernel.slopes(Z, all_points, np.vstack([by_data, by_site]))
-        return mean_slopes, slopes + demand.kernel.variance_slopes(Z) / SOFTNESS**2
+        demand, q = self.demand, len(z)
+        mean_by_site = np.repeat((self.signs * self.alpha[:-1])[:, None], q, axis=1) / SOFTNESS**2
+        mean_by_data = -np.repeat(demand.alpha[:, None], q, axis=1) / SOFTNESS - self._through @ mean_by_site
+        by_site = -2 * self.signs[:, None] * sites / SOFTNESS**2
+        by_data = -2 * solved / SOFTNESS**2 - self._through @ by_site
+        mean_slopes, slopes = demand.kernel.slopes(
+            z, self._everything, np.vstack([mean_by_data, mean_by_site]), np.vstack([by_data, by_site])
+        )
+        return mean_slopes, slopes + demand.kernel.variance_slopes(z) / SOFTNESS**2
+
+    @cached_property
+    def _sites(self) -> Placed:
+        return self.demand.kernel.placed(self.points)
+
+    @cached_property
+    def _everything(self) -> Placed:
+        return self.demand.kernel.placed(np.vstack([self.demand.X, self.points]))
+
+    @cached_property
+    def _between(self) -> FloatArray:
+        """Covariances (n, k) of log g at its data with log g at the sites."""
+        return self.demand.kernel(self.demand.data, self._sites)
+
+    @cached_property
+    def _through(self) -> FloatArray:
+        return self.demand.solve(self._between)
 
 
 def _cross(covariances: FloatArray, signs: FloatArray) -> FloatArray:

@@ -30,7 +30,9 @@ from hpo_engine.parameters import CategoricalParameter, FloatArray, IntArray
 from hpo_engine.space import Space
 from hpo_engine.study import Kernel as KernelName
 
-SQRT5 = 5**0.5
+SQRT3, SQRT5 = 3**0.5, 5**0.5
+CUSP = 1e-6
+"""Matérn 1/2 has no slope at its data: within this distance of one it is taken as that far away."""
 SMALLEST_R2 = 1e-16
 
 
@@ -72,14 +74,24 @@ def distance_slope(metric: Metric, a: float, b: FloatArray) -> FloatArray:
 
 
 def radial(name: KernelName, r2: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """ρ(r²) and dρ/d(r²), same shape. Rasmussen & Williams 2006, eqs. 4.9 and 4.17."""
-    if name == "SquaredExponential":
-        value = np.exp(-0.5 * r2)
-        return value, -0.5 * value
-    t = SQRT5 * np.sqrt(r2)
-    decay = np.exp(-t)
-    linear = (1 + t) * decay
-    return linear + 5 / 3 * r2 * decay, -5 / 6 * linear
+    """ρ(r²) and dρ/d(r²), same shape. Rasmussen & Williams 2006, eqs. 4.9, 4.14 (ν = 1/2) and 4.17."""
+    match name:
+        case "SquaredExponential":
+            value = np.exp(-0.5 * r2)
+            return value, -0.5 * value
+        case "Matern12":
+            r = np.sqrt(r2)
+            value = np.exp(-r)
+            return value, -0.5 * value / np.maximum(r, CUSP)
+        case "Matern32":
+            t = SQRT3 * np.sqrt(r2)
+            decay = np.exp(-t)
+            return (1 + t) * decay, -1.5 * decay
+        case "Matern52":
+            t = SQRT5 * np.sqrt(r2)
+            decay = np.exp(-t)
+            linear = (1 + t) * decay
+            return linear + 5 / 3 * r2 * decay, -5 / 6 * linear
 
 
 def correlation(name: KernelName, r2: FloatArray) -> FloatArray:

@@ -21,10 +21,10 @@ import numpy as np
 
 from hpo_engine.parameters import CategoricalParameter, FloatArray, IntArray, Parameter
 from hpo_engine.space import Space
-from hpo_engine.surrogate.kernels import Kernel, metrics
+from hpo_engine.surrogate.kernels import Embedded, Kernel, metrics
 
 KNOTS = 65
-"""Where a number's feature is tabulated; linear in between."""
+"""Where a number's feature is tabulated, evenly over the unit interval; linear in between."""
 REACH = 0.7
 """Length scale of the departures, times √d: in units of the cube's half diagonal or so."""
 
@@ -37,31 +37,45 @@ class Features:
 
     def __call__(self, X: FloatArray) -> FloatArray:
         """(n, p) of encoded points (n, d)."""
-        return np.hstack([self._column(j, X[:, j]) for j in range(self.space.dimension)])
+        h = np.zeros((len(X), int(self._starts[-1])))
+        numbers = self._numbers
+        if len(numbers):
+            U = X[:, numbers]
+            off = np.isnan(U)
+            k, share = _knots(np.where(off, 0.5, U))
+            columns = np.arange(len(numbers))
+            low, high = self._tables[columns, k], self._tables[columns, k + 1]
+            h[:, self._starts[numbers]] = np.where(off, 0.0, low + share * (high - low))
+        for j in self._categoricals:
+            on = np.flatnonzero(~np.isnan(X[:, j]))
+            h[on, self._starts[j] + self.space.parameters[j].cell(X[on, j])] = 1.0
+        return h
 
     def slopes(self, X: FloatArray, weights: FloatArray) -> FloatArray:
         """Σ_p ``weights``[n, p] ∂h_p/∂x, as (n, d); 0 for what is categorical or inactive."""
-        slopes = np.zeros(X.shape)
-        for j, table in enumerate(self._tables):
-            if table is not None:
-                places, heights = table
-                on = (places[0] <= X[:, j]) & (X[:, j] <= places[-1])  # not where it is NaN
-                k = np.clip(np.searchsorted(places, np.where(on, X[:, j], 0.5), side="right"), 1, len(places) - 1)
-                steep = (heights[k] - heights[k - 1]) / (places[k] - places[k - 1])
-                slopes[:, j] = np.where(on, steep * weights[:, self._starts[j]], 0.0)
+        slopes, numbers = np.zeros(X.shape), self._numbers
+        if len(numbers):
+            U = X[:, numbers]
+            off = np.isnan(U)
+            k, _ = _knots(np.where(off, 0.5, U))
+            columns = np.arange(len(numbers))
+            steep = (self._tables[columns, k + 1] - self._tables[columns, k]) * (KNOTS - 1)
+            slopes[:, numbers] = np.where(off, 0.0, steep * weights[:, self._starts[numbers]])
         return slopes
 
-    def _column(self, j: int, u: FloatArray) -> FloatArray:
-        off, table, p = np.isnan(u), self._tables[j], self.space.parameters[j]
-        known = np.where(off, 0.5, u)
-        if table is None:
-            chosen = np.equal(p.cell(known)[:, None], np.arange(p.cells or 0))
-            return np.where(off[:, None], 0.0, chosen.astype(np.float64))
-        return np.where(off, 0.0, np.interp(known, *table))[:, None]
+    @cached_property
+    def _tables(self) -> FloatArray:
+        """(numbers, KNOTS)"""
+        return np.array([_table(self.space.parameters[j]) for j in self._numbers]).reshape(-1, KNOTS)
 
     @cached_property
-    def _tables(self) -> tuple[tuple[FloatArray, FloatArray] | None, ...]:
-        return tuple(_table(p) for p in self.space.parameters)
+    def _numbers(self) -> IntArray:
+        kinds = [isinstance(p, CategoricalParameter) for p in self.space.parameters]
+        return np.flatnonzero(~np.array(kinds, dtype=bool))
+
+    @cached_property
+    def _categoricals(self) -> IntArray:
+        return np.setdiff1d(np.arange(self.space.dimension), self._numbers)
 
     @cached_property
     def _starts(self) -> IntArray:
@@ -70,21 +84,36 @@ class Features:
         return np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)
 
 
-def _table(p: Parameter) -> tuple[FloatArray, FloatArray] | None:
-    """Places in the unit interval and the feature there: the logarithm of positive numbers, else the number."""
-    if isinstance(p, CategoricalParameter):
-        return None
+def _knots(U: FloatArray) -> tuple[IntArray, FloatArray]:
+    """The knot below each coordinate within [0, 1], and how far it is on the way to the next."""
+    at = np.clip(U, 0.0, 1.0) * (KNOTS - 1)
+    below = np.minimum(at.astype(np.int64), KNOTS - 2)
+    return below, at - below
+
+
+def _table(p: Parameter) -> FloatArray:
+    """The feature at KNOTS places of the unit interval: the logarithm of positive numbers, else the number."""
+    knots = np.linspace(0.0, 1.0, KNOTS)
     if p.cells is None:
-        places = np.linspace(0.0, 1.0, KNOTS)
-        values = np.asarray([p.numbers(u) for u in places], dtype=np.float64)
+        places, values = knots, np.asarray([p.numbers(u) for u in knots], dtype=np.float64)
     else:
         cells = np.unique(np.linspace(0, p.cells - 1, min(p.cells, KNOTS)).round().astype(np.int64))
         places, values = p.place(cells), np.array([float(p.value(int(cell))) for cell in cells])
-    if len(values) == 1:
-        places, values = np.array([0.0, 1.0]), np.repeat(values, 2)
     heights = np.log(values) if values[0] > 0 else values
     span = heights[-1] - heights[0]
-    return places, (heights - heights[0]) / span - 0.5 if span > 0 else np.zeros(len(values))
+    return np.interp(knots, places, (heights - heights[0]) / span - 0.5) if span > 0 else np.zeros(KNOTS)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Encoded ``points`` (n, d) with what the kernel needs of them, worked out once."""
+
+    points: FloatArray
+    h: FloatArray
+    embedded: Embedded
+
+    def __len__(self) -> int:
+        return len(self.points)
 
 
 @dataclass(frozen=True)
@@ -96,25 +125,38 @@ class TrendKernel:
     slope: float
     departure: float
 
-    def __call__(self, A: FloatArray, B: FloatArray) -> FloatArray:
+    def placed(self, A: FloatArray | Placed) -> Placed:
+        return A if isinstance(A, Placed) else Placed(A, self.features(A), self._smooth.embedded(A))
+
+    def __call__(self, A: FloatArray | Placed, B: FloatArray | Placed) -> FloatArray:
         """Covariances (n, m) between the rows of ``A`` (n, d) and ``B`` (m, d)."""
-        linear, smooth = parts(self.features, A, B)
-        return self.bias**2 + self.slope**2 * linear + self.departure**2 * smooth
+        a, b = self.placed(A), self.placed(B)
+        smooth = self._smooth(a.embedded, b.embedded)
+        return np.asarray(self.bias**2 + self.slope**2 * (a.h @ b.h.T) + self.departure**2 * smooth)
 
-    def variances(self, A: FloatArray) -> FloatArray:
+    def variances(self, A: FloatArray | Placed) -> FloatArray:
         """k(a, a) (n,)."""
-        return np.asarray(self.bias**2 + self.slope**2 * np.sum(self.features(A) ** 2, axis=1) + self.departure**2)
+        h = self.placed(A).h
+        return np.asarray(self.bias**2 + self.slope**2 * np.einsum("ij,ij->i", h, h) + self.departure**2)
 
-    def slopes(self, Z: FloatArray, X: FloatArray, weights: FloatArray) -> FloatArray:
-        """Σ_i ``weights``[i, q] ∂k(x_i, z_q)/∂z_q, as (q, d); ``Z`` (q, d), ``X`` (n, d), ``weights`` (n, q)."""
-        smooth = stationary(self.features.space)
-        _, radial = smooth.with_radial_slope(X, Z)
-        linear = self.features.slopes(Z, weights.T @ self.features(X))
-        return self.slope**2 * linear + self.departure**2 * smooth.pulled(Z, X, radial * weights)
+    def slopes(self, Z: FloatArray | Placed, X: FloatArray | Placed, *weights: FloatArray) -> list[FloatArray]:
+        """Σ_i w[i, q] ∂k(x_i, z_q)/∂z_q, as (q, d), for each w (n, q) of ``weights``; ``Z`` (q, d), ``X`` (n, d)."""
+        z, x = self.placed(Z), self.placed(X)
+        _, radial = self._smooth.with_radial_slope(x.embedded, z.embedded)
+        return [
+            self.slope**2 * self.features.slopes(z.points, w.T @ x.h)
+            + self.departure**2 * self._smooth.pulled(z.embedded, x.embedded, radial * w)
+            for w in weights
+        ]
 
-    def variance_slopes(self, Z: FloatArray) -> FloatArray:
+    def variance_slopes(self, Z: FloatArray | Placed) -> FloatArray:
         """∂k(z, z)/∂z (q, d)."""
-        return 2 * self.slope**2 * self.features.slopes(Z, self.features(Z))
+        z = self.placed(Z)
+        return 2 * self.slope**2 * self.features.slopes(z.points, z.h)
+
+    @cached_property
+    def _smooth(self) -> Kernel:
+        return stationary(self.features.space)
 
 
 def parts(features: Features, A: FloatArray, B: FloatArray) -> tuple[FloatArray, FloatArray]:

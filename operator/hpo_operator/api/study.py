@@ -129,6 +129,22 @@ class Algorithm(ApiModel):
             "sampler.type",
             lambda a: a.sampler.type,
         ),
+        Rule(
+            "self.scheduler.type != 'FreezeThaw' || (!has(self.sampler.acquisition) && !has(self.sampler.costAware))",
+            "expected neither acquisition nor costAware with the FreezeThaw scheduler, which has its own",
+            lambda a: (
+                a.scheduler.type != "FreezeThaw" or (a.sampler.acquisition is None and a.sampler.cost_aware is None)
+            ),
+            "sampler",
+            lambda a: "acquisition" if a.sampler.acquisition else "costAware",
+        ),
+        Rule(
+            "self.scheduler.type == 'None' || !has(self.sampler.marginalise) || !self.sampler.marginalise",
+            "expected marginalise only without a scheduler",
+            lambda a: a.scheduler.type == "None" or not a.sampler.marginalise,
+            "sampler.marginalise",
+            lambda a: f"scheduler {a.scheduler.type}",
+        ),
     )
 
 
