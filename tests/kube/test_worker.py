@@ -454,3 +454,22 @@ async def test_what_trains_is_sampled_however_many_events_come() -> None:
     await runner.cleanup()
     status = cluster.objects.trials["demo-0"]["status"]
     assert (status["objective"], status["resource"]) == (0.75, 4)
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_it_stops_even_when_an_event_comes_at_the_same_moment(turns: int) -> None:
+    """However far the event came on its way through the loop."""
+    cluster = InMemoryCluster(made(1))
+
+    async def scenario(workers: StudyWorkers) -> None:
+        workers.wake(KEY)
+        await asyncio.sleep(1.0)  # the trial runs, and the worker waits for events
+        workers.wake(KEY)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await asyncio.wait_for(workers.stop(), timeout=5)
+        seen = len(cluster.observed)
+        await asyncio.sleep(10 * RESYNC_SECONDS)
+        assert len(cluster.observed) == seen
+
+    simulate(cluster, scenario)

@@ -39,6 +39,8 @@ ENTIRELY = 10**9
 SOBOL_POINTS = 512
 MUTANTS_PER_ANCHOR = 48
 STARTS = 8
+HOPELESS = 1.0
+"""Refining gains less than this in nearly all cases: a factor of e in expected improvement."""
 APART = 0.05
 """Squared distance, in length scales, that starts keep from each other as long as others are left."""
 EXACT = 512
@@ -55,10 +57,14 @@ def maximise(
     used: Collection[str],
     anchors: FloatArray,
     generator: np.random.Generator,
+    starts: int = STARTS,
+    rival: float = -np.inf,
 ) -> Choice | None:
-    """The unused configuration of the largest value that was found; None when the pool holds used ones only.
+    """The unused configuration of the largest value that was found; None when the pool holds used ones only, or nothing
+    that could come near the value of a ``rival``.
 
-    ``anchors`` (k, d): encoded points worth a look around, best first. ``used``: keys that may not come back.
+    ``anchors`` (k, d): encoded points worth a look around, best first. ``used``: keys that may not come back. At most
+    ``starts`` places are refined.
     """
     if _is_listed(space, len(function.posterior.X)):
         return best_of_space(space, function, used)
@@ -66,7 +72,9 @@ def maximise(
     points = space.snap(pool)
     values = _near(function, anchors)(points)
     order = np.argsort(-values, kind="stable")
-    first = order[:STARTS] if len(function.posterior.X) == 0 else _starts(function, points, order)
+    if values[order[0]] < rival - HOPELESS:
+        return None
+    first = order[:starts] if len(function.posterior.X) == 0 else _starts(function, points, order, starts)
     ends, _ = _refined(space, _near(function, points[first]), pool[first], values[first])
     if len(function.posterior.X) > EXACT:
         ends, _ = _refined(space, _near(function, space.snap(ends)), ends, None)
@@ -95,16 +103,16 @@ def _near(function: AcquisitionFunction, places: FloatArray) -> AcquisitionFunct
     return function.under(Thinned.around(function.posterior, places, size))
 
 
-def _starts(function: AcquisitionFunction, points: FloatArray, order: IntArray) -> IntArray:
+def _starts(function: AcquisitionFunction, points: FloatArray, order: IntArray, count: int) -> IntArray:
     """The best of the pool, but no two in the same place as long as there are others."""
-    best = order[: 8 * STARTS]
+    best = order[: 8 * count]
     near = function.posterior.kernel.r2(points[best], points[best]) < APART
     chosen: list[int] = []
     for i in range(len(best)):
-        if len(chosen) < STARTS and not near[i, chosen].any():
+        if len(chosen) < count and not near[i, chosen].any():
             chosen.append(i)
     rest = [i for i in range(len(best)) if i not in set(chosen)]
-    return best[sorted(chosen + rest[: STARTS - len(chosen)])]
+    return best[sorted(chosen + rest[: count - len(chosen)])]
 
 
 def latent_pool(space: Space, anchors: FloatArray, generator: np.random.Generator) -> FloatArray:

@@ -41,6 +41,9 @@ NEAREST, FARTHEST = -3.0, 0.0
 WORTHWHILE = 0.01
 """Expected improvement, in standard deviations of the outputs, below which a paused trial is left as it is."""
 
+STARTS = 4
+"""Places that the search for a new trial refines: the target is drawn, so there is no need to hit it exactly."""
+
 Start = tuple[int, Parameters, Rationale]
 
 
@@ -98,28 +101,36 @@ class FreezeThaw:
         horizon = int(draws.integers(1, len(self._ladder) + 1))
         distance = 10.0 ** draws.uniform(NEAREST, FARTHEST) * max(model.middle - model.lowest, 1e-9)
         target = model.lowest - distance
-        choice = self._best_new(model, horizon, target, pending, step)
-        thawed = [self._ahead(trial, 1) for trial in self._paused(pending)]
-        if thawed:
-            ahead = np.array([float(self._ahead(trial, horizon - 1).resource) for trial in thawed])
-            values = log_ei(*model.predict(self._study, thawed, ahead), target)
-            for factor in self._gp.constraints:
-                values = values + factor(encoded(self._study.space, thawed))
-            best = int(np.argmax(values))
-            if choice is None or values[best] > choice.value:
-                return thawed[best]
+        thawed, value = self._best_paused(model, horizon, target, pending)
+        choice = self._best_new(model, horizon, target, pending, step, value)
+        if thawed is not None and (choice is None or value > choice.value):
+            return thawed
         if choice is None:
             return self._gp.suggest(index, pending)
         return choice.parameters, self._gp.rationale(model, model.posterior, choice)
 
+    def _best_paused(
+        self, model: CurveModel, horizon: int, target: float, pending: Sequence[Trial]
+    ) -> tuple[Trial | None, float]:
+        """The paused trial of the largest expected improvement ``horizon`` rungs on, told to go one; its logarithm."""
+        thawed = [self._ahead(trial, 1) for trial in self._paused(pending)]
+        if not thawed:
+            return None, -math.inf
+        ahead = np.array([float(self._ahead(trial, horizon - 1).resource) for trial in thawed])
+        values = log_ei(*model.predict(self._study, thawed, ahead), target)
+        for factor in self._gp.constraints:
+            values = values + factor(encoded(self._study.space, thawed))
+        best = int(np.argmax(values))
+        return thawed[best], float(values[best])
+
     def _best_new(
-        self, model: CurveModel, horizon: int, target: float, pending: Sequence[Trial], step: int
+        self, model: CurveModel, horizon: int, target: float, pending: Sequence[Trial], step: int, rival: float
     ) -> Choice | None:
-        space = self._study.space
+        space, factors = self._study.space, self._gp.factors
         function = LogEI(model.curves.slice(self._ladder[horizon - 1]), target)
         used, generator = self._used | keys(space, pending), rng(self._study.seed, Purpose.CANDIDATES, step)
-        factors = self._gp.factors
-        return maximise(space, Product(function, factors) if factors else function, used, model.anchors, generator)
+        whole = Product(function, factors) if factors else function
+        return maximise(space, whole, used, model.anchors, generator, STARTS, rival)
 
     def _worthwhile(self, pending: Sequence[Trial]) -> list[Trial]:
         """Paused trials one rung further on, the most promising first, as far as they may still beat the incumbent.

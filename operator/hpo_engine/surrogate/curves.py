@@ -28,7 +28,7 @@ import numpy as np
 
 from hpo_engine.parameters import FloatArray, IntArray
 from hpo_engine.study import Kernel as KernelName
-from hpo_engine.surrogate.block_factor import BlockFactor
+from hpo_engine.surrogate.block_factor import BlockFactor, RowBlock
 from hpo_engine.surrogate.kernels import Kernel, Metric
 from hpo_engine.surrogate.posterior import SMALLEST_VARIANCE, Posterior
 
@@ -46,6 +46,9 @@ class CurveData:
     trial: IntArray
     y: FloatArray
     maximum: int
+
+    def __getitem__(self, part: slice) -> CurveData:
+        return CurveData(self.X[part], self.resource[part], self.trial[part], self.y[part], self.maximum)
 
     def with_points(self, X: FloatArray, resource: FloatArray, trial: IntArray, y: FloatArray) -> CurveData:
         return CurveData(
@@ -115,15 +118,9 @@ class CurvePosterior:
     alpha: FloatArray
 
     @classmethod
-    def of(cls, parameters: CurveParameters, data: CurveData, known: BlockFactor | None = None) -> CurvePosterior:
-        """``known``: the factor of the data's first rows, if there is one.
-
-        Raises:
-            LinAlgError: the covariance is not positive definite.
-        """
-        K = parameters.covariance(data, data)
-        K[np.diag_indices(len(K))] += parameters.noise + JITTER
-        factor = (known or BlockFactor()).grown(len(K), lambda start, stop: K[start:stop, :stop])
+    def of(cls, parameters: CurveParameters, data: CurveData) -> CurvePosterior:
+        """Raises LinAlgError where the covariance is not positive definite."""
+        factor = BlockFactor().grown(len(data.y), _rows(parameters, data))
         residual = data.y - parameters.level(data.resource, data.maximum)
         alpha = factor.backward(factor.forward(residual[:, None]))[:, 0]
         return cls(parameters, data, factor, alpha)
@@ -138,15 +135,17 @@ class CurvePosterior:
         return mean, np.sqrt(np.maximum(variance, SMALLEST_VARIANCE))
 
     def believing(self, X: FloatArray, resource: FloatArray, trial: IntArray) -> CurvePosterior:
-        """After outputs exactly as predicted at these points (kriging believer), appended one by one."""
-        posterior = self
-        for i in range(len(X)):
-            x, t, number = X[i : i + 1], np.asarray(resource[i : i + 1], dtype=np.float64), trial[i : i + 1]
-            mean, _ = posterior.predict(x, t, number)
-            posterior = CurvePosterior.of(
-                posterior.parameters, posterior.data.with_points(x, t, number, mean), posterior.factor
-            )
-        return posterior
+        """After outputs exactly as predicted at these points (kriging believer): only the deviations change."""
+        if len(X) == 0:
+            return self
+        points = CurveData(X, resource, trial, np.zeros(len(X)), self.data.maximum)
+        data = self.data.with_points(X, resource, trial, self._means(points))
+        factor = self.factor.grown(len(data.y), _rows(self.parameters, data))
+        return CurvePosterior(self.parameters, data, factor, np.concatenate([self.alpha, np.zeros(len(X))]))
+
+    def _means(self, points: CurveData) -> FloatArray:
+        level = self.parameters.level(points.resource, points.maximum)
+        return np.asarray(level + self.parameters.covariance(points, self.data) @ self.alpha)
 
     def slice(self, resource: int) -> CurveSlice:
         """The beliefs on trials that were not begun, after ``resource`` units."""
@@ -167,6 +166,17 @@ class CurvePosterior:
             weights=weights,
             own=scale**2 * p.own,
         )
+
+
+def _rows(parameters: CurveParameters, data: CurveData) -> RowBlock:
+    """The covariance of the observations, noise and all, a block of rows at a time."""
+
+    def rows(start: int, stop: int) -> FloatArray:
+        K = parameters.covariance(data[start:stop], data[:stop])
+        K[np.arange(stop - start), np.arange(start, stop)] += parameters.noise + JITTER
+        return K
+
+    return rows
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,8 @@ class StudyWorker:
     async def _sleep(self, seconds: float) -> None:
         """Until an event or the time. However many events come, what trains is sampled at its own pace."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), timeout=seconds)
+            async with asyncio.timeout(seconds):  # Python 3.11's wait_for loses a cancellation that comes with an event
+                await self._woken.wait()
         loop = asyncio.get_running_loop()
         if self._training and loop.time() >= self._sample_due:
             self._samples = await self._sample()
