@@ -128,7 +128,8 @@ class PodProcess:
                     told = (error.reason, error.message)
                     await self._report(self._statuses.pending(*told), on_status)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), self._settings.retry_seconds)
+                async with asyncio.timeout(self._settings.retry_seconds):
+                    await self._stop.wait()
         return None
 
     async def _launch(self) -> Launch:
@@ -163,7 +164,8 @@ class PodProcess:
         while (left := began + self._grace - asyncio.get_running_loop().time()) > 0:
             self._stop.clear()  # a second stop with a shorter grace period sets it again
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._stop.wait()
         group.kill_all()
 
     def _message(self, launch: Launch, failed: bool) -> str:
