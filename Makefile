@@ -7,10 +7,10 @@ TORCH ?= torch==2.13.0
 STUDY ?= crds/examples/01-brain-tissue.yaml
 CLUSTER ?= .cluster
 
-.PHONY: help install demo demo-cluster test check bench-documents fix manifests cluster-up cluster-down bench-latency bench-latency-study clean
+.PHONY: help install demo demo-cluster test check bench-documents fix manifests cluster-up cluster-down bench-latency bench-latency-study bench-oom clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
 
 install: $(VENV)/.installed ## set up the virtual environment
 
@@ -82,6 +82,14 @@ $(LATENCY)/.installed: benchmarks/latency/requirements.txt
 
 bench-latency: $(LATENCY)/.installed ## seconds of a suggestion at 100 to 10 000 results, beside the peers
 	PYTHONPATH=operator:. $(LATENCY)/bin/python -m benchmarks.latency
+
+# A search runs in the environment of its package; what is stored is not run again.
+OOM := OMP_NUM_THREADS=1 PYTHONPATH=operator:benchmarks
+bench-oom: $(VENV)/.installed .bench-venvs/optuna/.installed .bench-venvs/skopt/.installed ## a hidden memory limit, beside the peers
+	$(OOM) $(BIN)/python -m out_of_memory run ours-memory-reports ours-no-reports random
+	$(OOM) .bench-venvs/optuna/bin/python -m out_of_memory run optuna-gp-fail optuna-gp-constraint optuna-tpe-fail optuna-tpe-constraint
+	$(OOM) .bench-venvs/skopt/bin/python -m out_of_memory run skopt-worst skopt-dropped
+	$(OOM) $(BIN)/python -m out_of_memory report
 
 bench-latency-study: $(VENV)/.installed ## a study of 10 000 trials from start to end: engine seconds and peak memory
 	OMP_NUM_THREADS=1 PYTHONPATH=operator:. $(BIN)/python -m benchmarks.latency.ten_thousand_trials

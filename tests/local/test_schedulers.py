@@ -84,3 +84,23 @@ def test_whoever_is_not_among_the_best_at_a_rung_is_stopped(tmp_path: Path) -> N
     assert [m["resource"] for m in best["status"]["measurements"]] == [9]
     assert {1, 3, 9} <= {point["resource"] for point in best["status"]["curve"]}
     assert status(store)["best"]["trial"] == best["metadata"]["name"]
+
+
+def test_freeze_thaw_brings_the_best_to_the_end(tmp_path: Path) -> None:
+    asked = toy_study(
+        EPOCHS.format(hangs_above=1e9),
+        trials=10,
+        parallelism=2,
+        algorithm={"sampler": {"type": "GP", "initialTrials": 4}, "scheduler": {"type": "FreezeThaw"}},
+        fidelity={"resource": "epochs", "min": 1, "max": 8, "eta": 2},
+    )
+    store = Runs(tmp_path).serve(asked)
+    assert status(store)["phase"] == "Succeeded"
+    trials = by_index(store.all("trials"))
+    ends = [trial["status"]["measurements"][-1]["resource"] for trial in trials]
+    miss = [(float(trial["spec"]["parameters"]["x"]) - 0.7) ** 2 for trial in trials]
+    assert ends[miss.index(min(miss))] == 8
+    assert min(ends) < 8
+    for trial, end in zip(trials, ends, strict=True):
+        found = [measurement["resource"] for measurement in trial["status"]["measurements"]]
+        assert found == [r for r in (1, 2, 4, 8) if r <= end]
