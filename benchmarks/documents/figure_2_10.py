@@ -1,6 +1,6 @@
 """Hyperband + Bayesian optimisation against Hyperband (thesis, section 2.5.3 and Fig. 2.10), R = 27, eta = 3.
 
-python -m documents.figure_2_10 [--runs 8] [--rounds 2] [--seed 0] [--repaired] [PROBLEM ...]
+python -m documents.figure_2_10 [--runs 8] [--rounds 2] [--seed 0] [PROBLEM ...]
 
 As described and with the liar (``documents.as_described``), beside random Hyperband, the plain GP that trains every
 model to the end, and what the planner of this project does with the same budget. Every method gets ``rounds`` times the
@@ -39,9 +39,9 @@ CHOOSERS: dict[str, as_described.Chooser] = {
 PLANNED: dict[str, tuple[SamplerName, SchedulerName]] = {
     "GP, every model to the end": ("GP", "None"),
     "planner: GP + Hyperband": ("GP", "Hyperband"),
+    "planner: freeze-thaw": ("GP", "FreezeThaw"),
 }
-REPAIRED: dict[str, tuple[SamplerName, SchedulerName]] = {"planner: FreezeThaw": ("GP", "FreezeThaw")}
-"""Sampler and scheduler; the repaired method is run when asked for."""
+"""Sampler and scheduler. The last one is the repaired form: a model of all learning curves decides who trains on."""
 CHECKPOINTS = (0.25, 0.5, 1.0)
 """Shares of the budget at which methods are compared."""
 Loss = Callable[[Parameters, int], float]
@@ -114,12 +114,11 @@ def uniformity(name: str, seed: int) -> tuple[float, float]:
     return as_described.effective_share(chance), float(np.max(chance) * len(chance))
 
 
-def main(problems: Sequence[str], runs: int, rounds: int, seed: int, repaired: bool) -> None:
+def main(problems: Sequence[str], runs: int, rounds: int, seed: int) -> None:
     budget, parts, raw, pictures = ITERATION * rounds, [], {}, {}
-    planned = PLANNED | REPAIRED if repaired else PLANNED
     for name in problems:
         logs = {m: [chosen_run(name, choose, rounds, seed + i) for i in range(runs)] for m, choose in CHOOSERS.items()}
-        for method, (sampler, scheduler) in planned.items():
+        for method, (sampler, scheduler) in PLANNED.items():
             logs[method] = [planned_run(name, sampler, scheduler, rounds, seed + i) for i in range(runs)]
         best = {method: np.array([incumbents(log, budget) for log in found]) for method, found in logs.items()}
         shares = [uniformity(name, seed + i) for i in range(min(runs, 5))]
@@ -194,7 +193,6 @@ if __name__ == "__main__":
     parser.add_argument("--runs", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--repaired", action="store_true", help="with the FreezeThaw scheduler")
     given = parser.parse_args()
     with threadpool_limits(1):
-        main(given.problems, given.runs, given.rounds, given.seed, given.repaired)
+        main(given.problems, given.runs, given.rounds, given.seed)
