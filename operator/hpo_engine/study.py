@@ -64,7 +64,8 @@ class SamplerSettings:
 
     ``initial_trials`` space-filling suggestions come before the model; None lets the engine choose by dimension.
     GP only: with ``cost_aware`` the gain is per predicted second of training; with ``marginalise`` it is averaged over
-    hyperparameters drawn from their posterior, instead of taken at its maximum.
+    hyperparameters drawn from their posterior, instead of taken at its maximum; with ``input_warping`` numbers are
+    stretched where the objective changes fast.
     """
 
     name: SamplerName = "GP"
@@ -73,6 +74,7 @@ class SamplerSettings:
     acquisition: Acquisition = "LogEI"
     cost_aware: bool = False
     marginalise: bool = False
+    input_warping: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,12 @@ class Study:
         if self.scheduler == "FreezeThaw":
             _check_freeze_thaw(self.sampler)
         if self.scheduler != "None":
-            if self.sampler.marginalise:
-                raise StudyError("algorithm.sampler.marginalise", "expected no scheduler, found " + self.scheduler)
+            for name, wanted in (
+                ("marginalise", self.sampler.marginalise),
+                ("inputWarping", self.sampler.input_warping),
+            ):
+                if wanted:
+                    raise StudyError(f"algorithm.sampler.{name}", f"expected no scheduler, found {self.scheduler}")
             if self.fidelity is None:
                 raise StudyError("fidelity", f"expected a fidelity for the {self.scheduler} scheduler, found none")
             if self.scheduler not in RUNGLESS and self.fidelity.maximum < self.fidelity.minimum * self.fidelity.eta:

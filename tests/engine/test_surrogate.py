@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import exp
 from typing import get_args
 
@@ -17,6 +18,7 @@ from hpo_engine.study import Kernel as KernelName
 from hpo_engine.surrogate import fitting
 from hpo_engine.surrogate.cholesky import factor
 from hpo_engine.surrogate.fitting import NegativeLogPosterior, fit_surrogate, representative
+from hpo_engine.surrogate.input_warp import InputWarp
 from hpo_engine.surrogate.kernels import Kernel, Metric, metrics, squared_distance
 from hpo_engine.surrogate.outputs import fit_outputs
 from hpo_engine.surrogate.posterior import Posterior
@@ -89,6 +91,35 @@ def test_posterior_is_the_dense_formula(name: KernelName) -> None:
     assert np.allclose(posterior.predict(Z)[1], np.sqrt(variance), atol=1e-10)
 
 
+def warped_kernel() -> Kernel:
+    columns = int(np.sum(np.array(metrics(MIXED)) == Metric.LINEAR))
+    a, b = np.exp(np.random.default_rng(5).normal(0, 0.5, (2, columns)))
+    return replace(kernel(), warp=InputWarp(a, b))
+
+
+def test_a_warp_of_ones_changes_nothing_and_any_warp_is_a_covariance() -> None:
+    X, k = points(60), warped_kernel()
+    assert k.warp is not None
+    ones = np.ones_like(k.warp.a)
+    assert np.allclose(replace(k, warp=InputWarp(ones, ones))(X, X), kernel()(X, X), atol=1e-5)
+    K = k(X, X)
+    assert not np.allclose(K, kernel()(X, X), atol=1e-2)
+    assert np.min(np.linalg.eigvalsh(K)) > -1e-9
+
+
+def test_a_warp_rises_from_0_to_1_and_its_slopes_are_finite_differences() -> None:
+    warp = InputWarp(np.array([0.4, 1.0, 3.0]), np.array([2.0, 1.0, 0.5]))
+    line = np.repeat(np.linspace(0, 1, 11)[:, None], 3, axis=1)
+    values = warp(line)
+    assert np.allclose(values[[0, -1]], [[0] * 3, [1] * 3], atol=1e-2)
+    assert np.all(np.diff(values, axis=0) > 0)
+    inner, h = line[1:-1], 1e-6
+    assert np.allclose(warp.slopes(inner), (warp(inner + h) - warp(inner - h)) / (2 * h), rtol=1e-5)
+    for part, (da, db) in zip(warp.by_logarithms(inner), [(h, 0), (0, h)], strict=True):
+        up, down = (InputWarp(warp.a * np.exp(s * da), warp.b * np.exp(s * db))(inner) for s in (1, -1))
+        assert np.allclose(part, (up - down) / (2 * h), rtol=1e-4, atol=1e-8)
+
+
 def test_more_data_is_the_same_as_all_data() -> None:
     X, Z = points(30), points(6, seed=1)
     y, k = outputs(X), kernel()
@@ -100,10 +131,10 @@ def test_more_data_is_the_same_as_all_data() -> None:
     assert part.with_data(X[:0], y[:0]) is part
 
 
-@pytest.mark.parametrize("name", KERNELS)
-def test_posterior_slopes_are_finite_differences(name: KernelName) -> None:
+@pytest.mark.parametrize("k", [*map(kernel, KERNELS), warped_kernel()], ids=[*KERNELS, "warped"])
+def test_posterior_slopes_are_finite_differences(k: Kernel) -> None:
     X = points(25)
-    posterior, _ = Posterior.of(kernel(name), 0.0, 0.01, X, outputs(X))
+    posterior, _ = Posterior.of(k, 0.0, 0.01, X, outputs(X))
     for z in points(6, seed=2):
         smooth = np.flatnonzero(~np.isnan(z) & (np.array(metrics(MIXED)) != Metric.HAMMING)).astype(np.int64)
 
@@ -119,15 +150,30 @@ def test_posterior_slopes_are_finite_differences(name: KernelName) -> None:
 
 
 @pytest.mark.parametrize("name", KERNELS)
-@pytest.mark.parametrize("seed", range(4))
-def test_marginal_likelihood_gradient_is_finite_differences(name: KernelName, seed: int) -> None:
+@pytest.mark.parametrize("seed, warped", [*((seed, 0) for seed in range(4)), (0, 4), (1, 4)])
+def test_marginal_likelihood_gradient_is_finite_differences(name: KernelName, seed: int, warped: int) -> None:
     X = points(20, seed)
-    priors = default_priors(MIXED.dimension)
+    priors = default_priors(MIXED.dimension, warped)
     objective = NegativeLogPosterior(name, metrics(MIXED), X, outputs(X), priors)
     theta = np.clip(np.random.default_rng(seed).normal(-0.5, 0.7, len(priors.mean)), priors.low, priors.high)
     steps = 1e-5 * np.eye(len(theta))
     central = [(objective(theta + h)[0] - objective(theta - h)[0]) / 2e-5 for h in steps]
     assert np.allclose(objective(theta)[1], central, rtol=1e-5, atol=1e-5)
+
+
+def test_a_function_that_changes_near_one_end_is_learnt_better_with_warped_inputs() -> None:
+    generator = np.random.default_rng(0)
+    X, Z = generator.random((25, 1)), generator.random((400, 1))
+
+    def f(u: FloatArray) -> FloatArray:
+        return np.asarray(np.sin(25 * u**6)[:, 0])
+
+    plain, warped = (
+        fit_surrogate("Matern52", (Metric.LINEAR,), X, f(X), np.random.default_rng(0), warped=wanted).posterior
+        for wanted in (False, True)
+    )
+    errors = [float(np.sqrt(np.mean((p.predict(Z)[0] - f(Z)) ** 2))) for p in (plain, warped)]
+    assert errors[1] < 0.7 * errors[0]
 
 
 def test_marginal_likelihood_is_the_normal_density() -> None:

@@ -71,9 +71,8 @@ def fit_model(study: Study, history: History, memory: Memory) -> Model | CurveMo
     outputs = memory.recall("outputs", taught.tobytes(), lambda: fit_outputs(taught))
     y = outputs.forward(seen.losses)
     generator = rng(study.seed, Purpose.FIT)
-    fit = fit_surrogate(
-        study.sampler.kernel, metrics(study.space), seen.X, y, generator, learn=seen.lessons, memory=memory
-    )
+    sampler, kinds = study.sampler, metrics(study.space)
+    fit = fit_surrogate(sampler.kernel, kinds, seen.X, y, generator, seen.lessons, memory, warped=sampler.input_warping)
     posterior = fit.posterior
     if study.earlier and len(y) <= OWN_ENOUGH:
         posterior = with_earlier(study, posterior, memory)

@@ -1,6 +1,7 @@
 """Hyperparameters of the surrogate: the maximum of marginal likelihood times prior, from several starts.
 
-θ = (log ℓ_1..d, log σ_f², log σ_n², m). Gradients are analytic (Rasmussen & Williams 2006, eq. 5.9); L-BFGS-B searches
+θ = (log ℓ_1..d, log σ_f², log σ_n², m), and with warped inputs log a_1..c, log b_1..c of the columns that are numbers
+and always active. Gradients are analytic (Rasmussen & Williams 2006, eq. 5.9); L-BFGS-B searches
 from the prior's mode and from a few deterministic draws, coarse to fine: with many points the hill is found on a few of
 them, and only its top on more. When no start ends well the prior's mode itself is used, and the notes say so: a study
 goes on, with a plainer model.
@@ -21,6 +22,7 @@ from hpo_engine.memory import Memory
 from hpo_engine.parameters import FloatArray, IntArray
 from hpo_engine.study import Kernel as KernelName
 from hpo_engine.surrogate.cholesky import JITTERS
+from hpo_engine.surrogate.input_warp import InputWarp
 from hpo_engine.surrogate.kernels import Kernel, Metric, radial, squared_distance
 from hpo_engine.surrogate.posterior import Posterior
 from hpo_engine.surrogate.priors import Priors, default_priors
@@ -45,11 +47,15 @@ class Fit:
 class NegativeLogPosterior:
     """-log p(y | X, θ) - log p(θ) up to a constant, with its gradient. X (n, d), y (n,).
 
-    Everything symmetric is kept once: as the n (n - 1) / 2 pairs of different points, and the diagonal.
+    Everything symmetric is kept once: as the n (n - 1) / 2 pairs of different points, and the diagonal. Inputs are
+    warped where the priors have parameters for it.
     """
 
     def __init__(self, name: KernelName, metrics: tuple[Metric, ...], X: FloatArray, y: FloatArray, priors: Priors):
         self._name, self._y, self._priors = name, y, priors
+        is_warped = len(priors.mean) > len(metrics) + 3
+        self._warped = linear_columns(metrics) if is_warped else np.empty(0, dtype=np.int64)
+        self._U = X[:, self._warped]
         columns, rows = np.triu_indices(len(y), 1)
         self._pairs = (rows, columns)
         self._s = np.stack(
@@ -65,6 +71,9 @@ class NegativeLogPosterior:
         d, n = len(self._s), len(self._y)
         inverse_squares = np.exp(-2 * theta[:d])
         signal, noise, mean = float(np.exp(theta[d])), float(np.exp(theta[d + 1])), float(theta[d + 2])
+        warp = warp_of(theta[d + 3 :])
+        if warp is not None:
+            self._s[self._warped] = self._differences(warp(self._U)) ** 2
         value, slope = radial(self._name, inverse_squares @ self._s)
         L = self._factor(signal * value, signal + noise)
         residual = self._y - mean
@@ -76,9 +85,24 @@ class NegativeLogPosterior:
         penalty, gradient = self._priors.penalty(theta)
         by_lengthscale = -2 * signal * inverse_squares * (self._s @ (M * slope))
         by_signal, by_noise = signal * float(M @ value) + 0.5 * signal * trace, 0.5 * noise * trace
-        gradient = gradient + np.concatenate([by_lengthscale, [by_signal, by_noise, -np.sum(alpha)]])
+        parts = [by_lengthscale, [by_signal, by_noise, -np.sum(alpha)]]
+        if warp is not None:
+            parts.append(self._by_warp(warp, 2 * signal * inverse_squares[self._warped], M * slope))
+        gradient = gradient + np.concatenate(parts)
         likelihood = 0.5 * float(residual @ alpha) + float(np.sum(np.log(np.diag(L)))) + 0.5 * n * log(2 * pi)
         return likelihood + penalty, gradient
+
+    def _by_warp(self, warp: InputWarp, scale: FloatArray, weights: FloatArray) -> FloatArray:
+        """∂/∂(log a, log b) (2c,): of each column's square of differences (c, pairs) the ``scale`` (c,), and the
+        ``weights`` (pairs,) of all."""
+        between = self._differences(warp(self._U)) * weights
+        slopes = [scale * np.sum(between * self._differences(part), axis=1) for part in warp.by_logarithms(self._U)]
+        return np.concatenate(slopes)
+
+    def _differences(self, U: FloatArray) -> FloatArray:
+        """(c, pairs) of the columns of ``U`` (n, c)."""
+        rows, columns = self._pairs
+        return (U[rows] - U[columns]).T
 
     def _factor(self, pairs: FloatArray, diagonal: float) -> FloatArray:
         """The lower factor (n, n) of the covariance, with as little jitter as it takes; what is above it is no data."""
@@ -101,8 +125,9 @@ def fit_surrogate(
     generator: np.random.Generator,
     learn: IntArray | None = None,
     memory: Memory | None = None,
+    warped: bool = False,
 ) -> Fit:
-    """The surrogate of encoded points X (n, d) and standardised outputs y (n,), n >= 1.
+    """The surrogate of encoded points X (n, d) and standardised outputs y (n,), n >= 1; of ``warped`` inputs if wished.
 
     ``learn``: ascending positions of the points that teach the hyperparameters; None: all. ``memory`` keeps
     hyperparameters as long as these points are the same, and the factor.
@@ -110,7 +135,8 @@ def fit_surrogate(
     Raises:
         LinAlgError: not even the prior's hyperparameters make a positive definite covariance.
     """
-    priors = default_priors(len(metrics))
+    d = len(metrics)
+    priors = default_priors(d, len(linear_columns(metrics)) if warped else 0)
     learn = np.arange(len(y)) if learn is None else learn
     chosen = learn[representative(y[learn], LARGEST_FIT)]
     notes = []
@@ -120,17 +146,30 @@ def fit_surrogate(
     def search() -> FloatArray | None:
         return _search(name, metrics, X[chosen], y[chosen], priors, generator)
 
-    arguments = (name, metrics, X[chosen].tobytes(), y[chosen].tobytes())
+    arguments = (name, metrics, warped, X[chosen].tobytes(), y[chosen].tobytes())
     theta = search() if memory is None else memory.recall("hyperparameters", arguments, search)
     if theta is None:
         notes.append("the marginal likelihood could not be maximised; the prior's hyperparameters are used")
         theta = priors.mean
-    kernel = Kernel(name, metrics, np.exp(theta[: len(metrics)]), float(np.exp(theta[len(metrics)])))
-    mean, noise = float(theta[len(metrics) + 2]), float(np.exp(theta[len(metrics) + 1]))
+    kernel = Kernel(name, metrics, np.exp(theta[:d]), float(np.exp(theta[d])), warp_of(theta[d + 3 :]))
+    mean, noise = float(theta[d + 2]), float(np.exp(theta[d + 1]))
     posterior, jitter = Posterior.of(kernel, mean, noise, X, y, memory)
     if jitter > 0:
         notes.append(f"the covariance needed a jitter of {jitter:.0e}")
     return Fit(posterior, tuple(notes))
+
+
+def linear_columns(metrics: tuple[Metric, ...]) -> IntArray:
+    """Columns that are numbers and always active."""
+    return np.array([j for j, metric in enumerate(metrics) if metric is Metric.LINEAR], dtype=np.int64)
+
+
+def warp_of(theta: FloatArray) -> InputWarp | None:
+    """From (log a_1..c, log b_1..c)."""
+    if len(theta) == 0:
+        return None
+    a, b = np.exp(theta.reshape(2, -1))
+    return InputWarp(a, b)
 
 
 def representative(y: FloatArray, limit: int) -> IntArray:

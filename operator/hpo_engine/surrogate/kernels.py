@@ -29,6 +29,7 @@ import numpy as np
 from hpo_engine.parameters import CategoricalParameter, FloatArray, IntArray
 from hpo_engine.space import Space
 from hpo_engine.study import Kernel as KernelName
+from hpo_engine.surrogate.input_warp import InputWarp
 
 SQRT3, SQRT5 = 3**0.5, 5**0.5
 CUSP = 1e-6
@@ -61,16 +62,6 @@ def squared_distance(metric: Metric, a: FloatArray, b: FloatArray) -> FloatArray
     both_off, one_off = off_a & off_b, off_a ^ off_b
     s = (difference != 0).astype(np.float64) if metric is Metric.HAMMING else 4 * np.sin(np.pi * difference / 6) ** 2
     return np.where(both_off, 0.0, np.where(one_off, 1.0, s))
-
-
-def distance_slope(metric: Metric, a: float, b: FloatArray) -> FloatArray:
-    """∂s(a, b)/∂a (m,) at an active coordinate ``a``; zero where nothing changes with it."""
-    difference = a - b
-    if metric is Metric.LINEAR:
-        return np.asarray(2 * difference)
-    if metric is Metric.HAMMING:
-        return np.zeros_like(b)
-    return np.where(np.isnan(b), 0.0, 2 * np.pi / 3 * np.sin(np.pi * difference / 3))
 
 
 def radial(name: KernelName, r2: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -127,27 +118,22 @@ Points = FloatArray | Embedded
 
 @dataclass(frozen=True)
 class Kernel:
-    """k over encoded points, NaN where inactive. ``lengthscales`` (d,); ``signal``: the variance σ_f²."""
+    """k over encoded points, NaN where inactive. ``lengthscales`` (d,); ``signal``: the variance σ_f².
+
+    ``warp``: of the columns that are numbers and always active, in their order; None leaves them as they are.
+    """
 
     name: KernelName
     metrics: tuple[Metric, ...]
     lengthscales: FloatArray
     signal: float
+    warp: InputWarp | None = None
 
     def __call__(self, A: Points, B: Points) -> FloatArray:
         """Covariances (n, m) between the rows of ``A`` (n, d) and ``B`` (m, d); exactly symmetric where A is B."""
         covariances = correlation(self.name, self.r2(A, B))
         covariances *= self.signal
         return covariances
-
-    def with_slopes(self, x: FloatArray, B: FloatArray, coordinates: IntArray) -> tuple[FloatArray, FloatArray]:
-        """k(x, B) (m,) and its derivatives (c, m) by the given active ``coordinates`` (c,) of ``x`` (d,)."""
-        value, slope = radial(self.name, self.r2(x[None, :], B)[0])
-        rows = [
-            slope * distance_slope(self.metrics[j], float(x[j]), B[:, j]) / self.lengthscales[j] ** 2
-            for j in coordinates
-        ]
-        return self.signal * value, self.signal * np.asarray(rows, dtype=np.float64).reshape(len(rows), len(B))
 
     def with_radial_slope(self, A: Points, B: Points) -> tuple[FloatArray, FloatArray]:
         """k and ∂k/∂(r²), both (n, m)."""
@@ -163,10 +149,14 @@ class Kernel:
         z, x = self.embedded(Z), self.embedded(X)
         pulled = 2 * (z.places * weights.sum(axis=0)[:, None] - weights.T @ x.places)
         linear, arc = self._linear, self._arc
-        if len(linear) == len(self.metrics):
-            return np.asarray(pulled / self.lengthscales)
-        slopes, n, m = np.zeros(z.points.shape), len(linear), len(linear) + len(arc)
-        slopes[:, linear] = pulled[:, :n] / self.lengthscales[linear]
+        n, m = len(linear), len(linear) + len(arc)
+        numbers = pulled[:, :n] / self.lengthscales[linear]
+        if self.warp is not None:
+            numbers *= self.warp.slopes(z.points[:, linear])
+        if n == len(self.metrics):
+            return np.asarray(numbers)
+        slopes = np.zeros(z.points.shape)
+        slopes[:, linear] = numbers
         # around the circle: (cos, sin)' = (-sin, cos)
         slopes[:, arc] = np.pi / 3 * (z.places[:, n:m] * pulled[:, m:] - z.places[:, m:] * pulled[:, n:m])
         return slopes
@@ -192,12 +182,12 @@ class Kernel:
         if isinstance(A, Embedded):
             return A
         linear, arc = self._linear, self._arc
-        if len(linear) == len(self.metrics):
-            places = (A - 0.5) / self.lengthscales
-        else:
+        U = A if len(linear) == len(self.metrics) else A[:, linear]
+        places = ((U if self.warp is None else self.warp(U)) - 0.5) / self.lengthscales[linear]
+        if len(linear) < len(self.metrics):
             angle, on = np.pi / 3 * A[:, arc], 1 / self.lengthscales[arc]
             circle = (np.nan_to_num(np.cos(angle)) * on, np.nan_to_num(np.sin(angle)) * on)
-            places = np.concatenate([(A[:, linear] - 0.5) / self.lengthscales[linear], *circle], axis=1)
+            places = np.concatenate([places, *circle], axis=1)
         return Embedded(A, places, np.einsum("ij,ij->i", places, places))
 
     @cached_property

@@ -14,7 +14,7 @@ from scipy.linalg import LinAlgError
 
 from hpo_engine.parameters import FloatArray
 from hpo_engine.study import Kernel as KernelName
-from hpo_engine.surrogate.fitting import NegativeLogPosterior, representative
+from hpo_engine.surrogate.fitting import NegativeLogPosterior, linear_columns, representative
 from hpo_engine.surrogate.kernels import Kernel
 from hpo_engine.surrogate.posterior import Posterior
 from hpo_engine.surrogate.priors import Priors, default_priors
@@ -37,18 +37,28 @@ def marginal_posteriors(name: KernelName, fitted: Posterior, generator: np.rando
     """
     kernel, priors = fitted.kernel, default_priors(len(fitted.kernel.metrics))
     chosen = representative(fitted.y, LARGEST)
-    objective = NegativeLogPosterior(name, kernel.metrics, fitted.X[chosen], fitted.y[chosen], priors)
+    objective = NegativeLogPosterior(name, kernel.metrics, _warped(kernel, fitted.X[chosen]), fitted.y[chosen], priors)
     start = np.concatenate([np.log(kernel.lengthscales), np.log([kernel.signal, fitted.noise]), [fitted.mean]])
     posteriors = []
     for theta in slice_samples(log_density(objective), start, priors, SAMPLES, BURN_IN, generator):
         d = len(kernel.metrics)
-        drawn = Kernel(name, kernel.metrics, np.exp(theta[:d]), float(np.exp(theta[d])))
+        drawn = Kernel(name, kernel.metrics, np.exp(theta[:d]), float(np.exp(theta[d])), kernel.warp)
         try:
             made, _ = Posterior.of(drawn, float(theta[d + 2]), float(np.exp(theta[d + 1])), fitted.X, fitted.y)
         except LinAlgError:
             continue
         posteriors.append(made)
     return tuple(posteriors)
+
+
+def _warped(kernel: Kernel, X: FloatArray) -> FloatArray:
+    """The points as the fitted warp sees them: the warp is kept, whatever is drawn."""
+    columns = linear_columns(kernel.metrics)
+    if kernel.warp is None:
+        return X
+    X = X.copy()
+    X[:, columns] = kernel.warp(X[:, columns])
+    return X
 
 
 def log_density(objective: NegativeLogPosterior) -> LogDensity:

@@ -254,6 +254,7 @@ def same_kernel(a: Kernel, b: Kernel) -> bool:
         a.name == b.name
         and a.metrics == b.metrics
         and a.signal == b.signal
+        and a.warp == b.warp
         and np.array_equal(a.lengthscales, b.lengthscales)
     )
 

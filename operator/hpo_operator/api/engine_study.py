@@ -34,6 +34,7 @@ def engine_study(spec: StudySpec) -> study.Study:
             sampler.acquisition or "LogEI",
             bool(sampler.cost_aware),
             bool(sampler.marginalise),
+            bool(sampler.input_warping),
         ),
         scheduler=spec.algorithm.scheduler.type,
         fidelity=None

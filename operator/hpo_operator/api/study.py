@@ -68,6 +68,10 @@ class Sampler(ApiModel):
         None,
         description="GP only: average over hyperparameters of the model that are drawn from their posterior, instead of using the likeliest. Slower. Absent: false.",
     )
+    input_warping: bool | None = Field(
+        None,
+        description="GP only: stretch the range of each number where the objective changes fast. Absent: false.",
+    )
 
     rules = (
         Rule(
@@ -78,8 +82,8 @@ class Sampler(ApiModel):
             lambda s: f"initialTrials with type {s.type}",
         ),
         Rule(
-            "self.type == 'GP' || (!has(self.kernel) && !has(self.acquisition) && !has(self.costAware) && !has(self.marginalise))",
-            "expected kernel, acquisition, costAware and marginalise only with type GP",
+            "self.type == 'GP' || (!has(self.kernel) && !has(self.acquisition) && !has(self.costAware) && !has(self.marginalise) && !has(self.inputWarping))",
+            "expected kernel, acquisition, costAware, marginalise and inputWarping only with type GP",
             lambda s: s.type == "GP" or not _gp_settings(s),
             "type",
             lambda s: f"{listing(_gp_settings(s))} with type {s.type}",
@@ -93,6 +97,7 @@ def _gp_settings(sampler: Sampler) -> list[str]:
         "acquisition": sampler.acquisition,
         "costAware": sampler.cost_aware,
         "marginalise": sampler.marginalise,
+        "inputWarping": sampler.input_warping,
     }
     return [name for name, value in given.items() if value is not None]
 
@@ -139,10 +144,10 @@ class Algorithm(ApiModel):
             lambda a: "acquisition" if a.sampler.acquisition else "costAware",
         ),
         Rule(
-            "self.scheduler.type == 'None' || !has(self.sampler.marginalise) || !self.sampler.marginalise",
-            "expected marginalise only without a scheduler",
-            lambda a: a.scheduler.type == "None" or not a.sampler.marginalise,
-            "sampler.marginalise",
+            "self.scheduler.type == 'None' || (!has(self.sampler.marginalise) && !has(self.sampler.inputWarping))",
+            "expected marginalise and inputWarping only without a scheduler",
+            lambda a: a.scheduler.type == "None" or (a.sampler.marginalise is None and a.sampler.input_warping is None),
+            "sampler",
             lambda a: f"scheduler {a.scheduler.type}",
         ),
     )
