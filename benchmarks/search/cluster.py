@@ -20,9 +20,9 @@ from typing import Protocol
 from hpo_engine.trial import Parameters
 from search.problems.base import Curve, Problem
 
-BUDGETS = {1: 20.0, 4: 20.0, 16: 40.0}
+BUDGETS = {1: 20.0, 4: 20.0, 16: 20.0}
 """By the number of workers, in full trainings."""
-ANYTIME = (2, 5, 10, 20, 40)
+ANYTIME = (2, 5, 10, 20)
 """Budgets at which runs are read."""
 
 
