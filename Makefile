@@ -47,7 +47,7 @@ check: $(VENV)/.installed ## lint, format, types, import contracts, generated fi
 	$(BIN)/python -m hpo_operator.manifests --check
 
 # Each writes a page, its raw numbers and a picture to benchmarks/results/documents; most need the real tables, $HPO_DATA.
-DOCUMENTS := table_2_2 table_2_3 figure_2_10 figure_4 table_4_1 table_4_2 epochs_saved
+DOCUMENTS := table_2_2 incremental_cholesky table_2_3 figure_2_10 figure_4 table_4_1 table_4_2 epochs_saved
 DOCUMENT = OMP_NUM_THREADS=1 PYTHONPATH=operator:tests:benchmarks $(BIN)/python -m documents
 
 bench-documents: $(VENV)/.installed ## the documents' own tables and figures, beside ours
