@@ -134,7 +134,7 @@ def _sides_as_classes(root: Path) -> dict[str, Any]:
 NOT_A_NUMBER = np.full((8, 8, 8), np.nan)
 BROKEN: list[tuple[Callable[[Path], dict[str, Any]], type[TrainerError], str]] = [
     (lambda root: {"dataset": "absent"}, BadConfig, r"HPO_CONFIG.dataset: expected a folder or an .npz file .*absent"),
-    (lambda root: {}, BadData, r"no \.png, \.jpg, \.jpeg file in a folder named after its class"),
+    (lambda root: {}, BadData, r"no \.png, \.jpg, \.jpeg, \.dcm file in a folder named after its class"),
     (_one_class, BadData, r"expected at least two classes, found class0"),
     (_broken_png, BadData, r"class1/000\.png: cannot be read as an image"),
     (_sides_as_classes, BadData, r"expected one folder per class, found train or test; name the split in a splitFile"),
@@ -156,7 +156,7 @@ BROKEN: list[tuple[Callable[[Path], dict[str, Any]], type[TrainerError], str]] =
     (_splits("class0,000.png,train", "class0,001.png,val"), BadData, r"no training image of class 'class1'"),
     (_splits("class0,000.png,train", "class1,001.png,train"), BadData, r"no image is left for validation"),
     (
-        _splits("class0,009.png,train", "class1,001.png,train", "class1,002.png,val"),
+        _splits("class0,009.png,train", "class0,001.png,val", "class1,001.png,train", "class1,002.png,val"),
         BadData,
         r"class0/009\.png: no such file",
     ),

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hpo_trainer.data.files import read_arrays, read_image, read_volume
+from hpo_trainer.data import nifti
+from hpo_trainer.data.files import read_arrays, read_image
 from hpo_trainer.failures import BadData
 
 GREY = np.array([[0, 51], [102, 255]], dtype=np.uint8)
@@ -57,7 +58,7 @@ def test_palettes_and_orientation_are_resolved(tmp_path: Path) -> None:
     assert image[:8].mean() > 0.9 > 0.1 > image[-8:].mean()
 
 
-@pytest.mark.parametrize("reader", [read_image, read_arrays, read_volume])
+@pytest.mark.parametrize("reader", [read_image, read_arrays, nifti.read])
 def test_files_that_are_missing_truncated_or_foreign(tmp_path: Path, reader: Any) -> None:
     path = tmp_path / "file.nii.gz"
     with pytest.raises(BadData, match=r"file\.nii\.gz: no such file"):

@@ -16,7 +16,19 @@ from torch.nn import functional
 from hpo_trainer.config import ClassificationConfig
 from hpo_trainer.data import splits
 from hpo_trainer.data.digest import digest
-from hpo_trainer.data.files import IMAGE_SUFFIXES, Array, Image, finite, inside, read_arrays, read_image, reading
+from hpo_trainer.data.files import (
+    DICOM_SUFFIX,
+    IMAGE_SUFFIXES,
+    Array,
+    Image,
+    entries,
+    find_data_set,
+    finite,
+    inside,
+    read_arrays,
+    read_image,
+    reading,
+)
 from hpo_trainer.failures import BadConfig, BadData
 
 Labels = NDArray[np.int64]
@@ -55,11 +67,7 @@ def load(data_dir: Path, config: ClassificationConfig, poll: Callable[[], None])
 
     Raises BadData, and BadConfig where the data set and the configuration do not go together.
     """
-    path = data_dir / config.dataset
-    if not path.exists():
-        raise BadConfig(
-            "HPO_CONFIG.dataset", f"expected a folder or an .npz file in the data volume, found nothing at {path}"
-        )
+    path = find_data_set(data_dir, config.dataset)
     source = _folder(path, config) if path.is_dir() else _archive(path, config)
     chosen = splits.evenly(source.split.train, source.labels, config.train_samples_per_class)
     _check_classes(source, chosen)
@@ -77,14 +85,16 @@ def load(data_dir: Path, config: ClassificationConfig, poll: Callable[[], None])
 
 
 def _check_classes(source: _Source, train: splits.Indices) -> None:
+    """Each class must occur on both sides: it could not be learned, or the metrics would not tell."""
     if len(source.classes) < 2:
         raise BadData(source.path, f"expected at least two classes, found {', '.join(source.classes) or 'none'}")
     if source.split.validation.size == 0:
         raise BadData(source.path, "no image is left for validation")
-    counts = np.bincount(source.labels[train], minlength=len(source.classes))
-    for name, count in zip(source.classes, counts, strict=True):
-        if count == 0:
-            raise BadData(source.path, f"no training image of class {name!r}")
+    for side, indices in (("training", train), ("validation", source.split.validation)):
+        counts = np.bincount(source.labels[indices], minlength=len(source.classes))
+        for name, count in zip(source.classes, counts, strict=True):
+            if count == 0:
+                raise BadData(source.path, f"no {side} image of class {name!r}; add some, or leave the class out")
 
 
 def _read(source: _Source, indices: splits.Indices, size: int, poll: Callable[[], None]) -> Tensor:
@@ -106,7 +116,7 @@ def _read(source: _Source, indices: splits.Indices, size: int, poll: Callable[[]
 
 
 def _folder(path: Path, config: ClassificationConfig) -> _Source:
-    classes = tuple(sorted(d.name for d in path.iterdir() if d.is_dir() and not d.name.startswith(".")))
+    classes = tuple(entry.name for entry, is_folder in entries(path) if is_folder)
     if config.split_file:
         rows = list(_split_rows(inside(path, config.split_file, "splitFile"), config.split_column, classes))
         files = [inside(path, f"{name}/{file}", config.split_file) for name, file, _ in rows]
@@ -122,11 +132,19 @@ def _folder(path: Path, config: ClassificationConfig) -> _Source:
         if not files:
             raise BadData(path, f"no {', '.join(IMAGE_SUFFIXES)} file in a folder named after its class")
         split = splits.by_blocks(labels, config.validation_fraction)
+    _check_units(path, files)
     return _Source(path, labels, classes, split, lambda i: read_image(files[i]))
 
 
 def _images_in(folder: Path) -> list[Path]:
-    return sorted(f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and not f.name.startswith("."))
+    return [entry for entry, _ in entries(folder) if entry.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def _check_units(path: Path, files: list[Path]) -> None:
+    """DICOM has units of its own, PNG and JPEG become [0, 1]: a network would learn to tell files, not classes."""
+    dicom = sum(file.suffix.lower() == DICOM_SUFFIX for file in files)
+    if 0 < dicom < len(files):
+        raise BadData(path, f"expected DICOM files alone or none, found {dicom} of {len(files)}; convert some")
 
 
 def _split_rows(path: Path, column: str, classes: tuple[str, ...]) -> Iterable[tuple[str, str, str]]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from hpo_trainer.data.files import Image, finite, inside, read_json, read_volume
+from hpo_trainer.data import nifti
+from hpo_trainer.data.files import Image, inside, read_json
 from hpo_trainer.failures import BadData
 
 DESCRIPTION_FILE, SPLITS_FILE = "dataset.json", "splits_final.json"
@@ -24,12 +25,16 @@ class Case:
     label: Path
 
     def read(self) -> tuple[Image, Image]:
-        """Image (C, X, Y, Z), of files whose channels come last or not at all, and labels (X, Y, Z)."""
-        voxels = finite(read_volume(self.image), self.image)
-        if voxels.ndim not in (3, 4):
-            raise BadData(self.image, f"expected shape (X, Y, Z) or (X, Y, Z, C), found {voxels.shape}")
-        image = voxels[None] if voxels.ndim == 3 else np.ascontiguousarray(np.moveaxis(voxels, 3, 0))
-        return image, finite(read_volume(self.label), self.label)
+        """Image (C, X, Y, Z), of files whose channels come last or not at all, and labels (X, Y, Z).
+
+        Raises BadData, also where the two lie in different places.
+        """
+        image, label = nifti.read(self.image), nifti.read(self.label)
+        if image.voxels.shape[:3] == label.voxels.shape:  # another shape is refused by whoever checks the labels
+            nifti.check_same_space(image, label)
+        voxels = image.voxels
+        channels = voxels[None] if voxels.ndim == 3 else np.ascontiguousarray(np.moveaxis(voxels, 3, 0))
+        return channels, label.voxels
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def _case(folder: Path, pair: Any, where: str) -> Case:
     image, label = inside(folder, pair["image"], where), inside(folder, pair["label"], where)
     for file in (image, label):
         if not file.is_file():
-            raise BadData(file, f"no such file; it is listed in {where}")
+            raise BadData(file, f"no such file; it is listed in {where}: restore it, or remove the pair there")
     return Case(image.name.removesuffix(".gz").removesuffix(".nii"), image, label)
 
 

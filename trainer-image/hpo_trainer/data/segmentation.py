@@ -14,7 +14,7 @@ from torch import Tensor
 from hpo_trainer.config import SegmentationConfig
 from hpo_trainer.data import decathlon, splits
 from hpo_trainer.data.digest import digest
-from hpo_trainer.data.files import Array, Image, finite, read_arrays
+from hpo_trainer.data.files import Array, Image, find_data_set, finite, read_arrays
 from hpo_trainer.data.intensity import normalize
 from hpo_trainer.failures import BadConfig, BadData
 
@@ -60,11 +60,7 @@ def load(data_dir: Path, config: SegmentationConfig, poll: Callable[[], None]) -
 
     Raises BadData, and BadConfig where the data set and the configuration do not go together.
     """
-    path = data_dir / config.dataset
-    if not path.exists():
-        raise BadConfig(
-            "HPO_CONFIG.dataset", f"expected a folder or an .npz file in the data volume, found nothing at {path}"
-        )
+    path = find_data_set(data_dir, config.dataset)
     source = _decathlon(path, config) if path.is_dir() else _archive(path, config)
     train = tuple(_samples(source, source.split.train, config, poll))
     validation = tuple(_samples(source, source.split.validation, config, poll))
@@ -113,11 +109,11 @@ def _fingerprint(train: Sequence[Sample], validation: Sequence[Sample], classes:
 def checked_mask(values: Array, image: Image, classes: int, source: object) -> Mask:
     """``values`` as uint8. Raises BadData for another shape than the image's, or labels that are no class."""
     if values.shape != image.shape[1:]:
-        raise BadData(source, f"the mask has shape {values.shape}, its image {image.shape[1:]}")
+        raise BadData(source, f"the mask has shape {values.shape}, its image {image.shape[1:]}; resample one of them")
     labels = np.unique(values)
     wrong = labels[~np.isin(labels, np.arange(classes))]
     if wrong.size:
-        raise BadData(source, f"label {wrong[0]:g} is none of the {classes} classes 0 to {classes - 1}")
+        raise BadData(source, f"label {wrong[0]:g} is none of the {classes} classes 0 to {classes - 1}; correct one")
     return np.ascontiguousarray(values, dtype=np.uint8)
 
 
