@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from hpo_trainer.__main__ import main
+from hpo_trainer.config import SegmentationConfig
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TRAINER = REPOSITORY / "trainer-image"
@@ -27,6 +28,11 @@ SMALL_NETWORK: dict[str, Any] = {
     "imageSize": 16, "blocks": 2, "filters": 8, "denseUnits": [16], "learningRate": 0.01, "batchSize": 4,
 }  # fmt: skip
 SMALL_U_NET: dict[str, Any] = {"depth": 2, "channels": 4, "batchSize": 4, "learningRate": 0.01}
+
+
+def source_config(dimensions: str = "2D", **changes: Any) -> SegmentationConfig:
+    """A U-Net of three levels, small."""
+    return SegmentationConfig(dimensions=dimensions, depth=3, channels=4, **changes)
 
 
 def image_folder(root: Path, *, classes: int = 3, count: int = 12, size: int = 16) -> Path:

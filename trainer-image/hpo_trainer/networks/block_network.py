@@ -1,13 +1,12 @@
-"""The networks of the built-in tasks, built from their configuration."""
+"""The parametric family of classification networks."""
 
 from __future__ import annotations
 
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 
-from hpo_trainer.config import ClassificationConfig, SegmentationConfig
+from hpo_trainer.config import ClassificationConfig
 
 
 class BlockNetwork(nn.Module):
@@ -45,42 +44,3 @@ class BlockNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return cast(Tensor, self.layers(images))
-
-
-def u_net(config: SegmentationConfig, in_channels: int, classes: int) -> nn.Module:
-    """MONAI's U-Net with instance normalisation and leaky ReLU: (N, in_channels, *S) to logits (N, classes, *S).
-
-    ``depth`` levels halve the resolution ``depth`` - 1 times; level i has channels · channel_multiplier^i channels.
-    MONAI needs two levels, so at depth 1 the second one keeps the resolution.
-    """
-    from monai.networks.nets.unet import UNet
-
-    levels = max(2, config.depth)
-    return UNet(
-        spatial_dims=config.axes,
-        in_channels=in_channels,
-        out_channels=classes,
-        channels=[max(1, round(config.channels * config.channel_multiplier**i)) for i in range(levels)],
-        strides=[2 if config.depth > 1 else 1] * (levels - 1),
-        num_res_units=config.residual_units,
-        norm="instance",
-        act=("leakyrelu", {"negative_slope": 0.01}),
-        dropout=config.dropout,
-    )
-
-
-def parameter_count(model: nn.Module) -> int:
-    return sum(p.numel() for p in model.parameters())
-
-
-def optimizer(
-    model: nn.Module, name: str, learning_rate: float, *, momentum: float = 0.9, weight_decay: float = 0.0
-) -> torch.optim.Optimizer:
-    """SGD (Nesterov, if there is momentum), Adam, or AdamW."""
-    parameters = model.parameters()
-    if name == "SGD":
-        return torch.optim.SGD(
-            parameters, lr=learning_rate, momentum=momentum, nesterov=momentum > 0, weight_decay=weight_decay
-        )
-    kind = torch.optim.AdamW if name == "AdamW" else torch.optim.Adam
-    return kind(parameters, lr=learning_rate, weight_decay=weight_decay)
