@@ -19,9 +19,11 @@ from threadpoolctl import threadpool_limits
 
 from hpo_operator.api.errors import InvalidObject
 from hpo_operator.api.parse import parse_study
+from hpo_operator.cli.data import data
 from hpo_operator.cli.history_plot import save_history
 from hpo_operator.cli.study_file import StudyFileError, read_study_files
 from hpo_operator.cli.table import study_view
+from hpo_operator.cli.trainer_process import source_roots
 from hpo_operator.local.run import LocalSettings, open_store, run_study
 from hpo_operator.local.store import InUseError, ObjectStore, exclusive
 
@@ -31,6 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Hyper-parameter studies, here or on a cluster.",
 )
+app.add_typer(data, name="data")
 errors = Console(stderr=True)
 INVALID, INTERRUPTED = 2, 130
 
@@ -69,7 +72,7 @@ def run(
     manifest = _load(file)
     claims = dict(_claim(text) for text in volume)
     folder = state / manifest["metadata"]["name"]
-    settings = LocalSettings(folder, claims, os.environ, _source_roots())
+    settings = LocalSettings(folder, claims, os.environ, source_roots())
     name = manifest["metadata"]["name"]
     try:
         with exclusive(folder):
@@ -185,12 +188,6 @@ def _claim(text: str) -> tuple[str, Path]:
         errors.print(f"--volume {text}: expected CLAIM=DIR with a directory that exists", markup=False, highlight=False)
         raise typer.Exit(INVALID)
     return name, Path(directory).resolve()
-
-
-def _source_roots() -> tuple[Path, ...]:
-    """Where trials find hpo_trainer when this program runs from a checkout that is not installed."""
-    root = Path(__file__).resolve().parents[3] / "trainer-image"
-    return (root,) if root.is_dir() else ()
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +35,9 @@ from hpo_trainer.failures import BadConfig, BadData
 Labels = NDArray[np.int64]
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
 
+PATIENT_COLUMNS = ("patient", "group", "patient_id", "volume")
+"""The first of these that a split file has says which images belong together."""
+
 
 @dataclass(frozen=True)
 class LabelledImages:
@@ -52,14 +56,21 @@ class ClassificationData:
 
 
 @dataclass(frozen=True)
-class _Source:
-    """A data set before its images are read: what ``image(i)`` is labelled, and who validates."""
+class Source:
+    """A data set before its images are read: what ``image(i)`` is labelled, and who validates.
+
+    ``files``: the file of each image, none for an archive. ``groups``: the patient of each, none where nobody tells.
+    ``rest``: what the images are called that are in neither side of the split.
+    """
 
     path: Path
     labels: Labels
     classes: tuple[str, ...]
     split: splits.Split
     image: Callable[[int], Image]
+    files: tuple[Path, ...] = ()
+    groups: tuple[str, ...] = ()
+    rest: str = "left out"
 
 
 def load(data_dir: Path, config: ClassificationConfig, poll: Callable[[], None]) -> ClassificationData:
@@ -67,15 +78,14 @@ def load(data_dir: Path, config: ClassificationConfig, poll: Callable[[], None])
 
     Raises BadData, and BadConfig where the data set and the configuration do not go together.
     """
-    path = find_data_set(data_dir, config.dataset)
-    source = _folder(path, config) if path.is_dir() else _archive(path, config)
+    source = find(find_data_set(data_dir, config.dataset), config)
     chosen = splits.evenly(source.split.train, source.labels, config.train_samples_per_class)
     _check_classes(source, chosen)
     train = _read(source, chosen, config.image_size, poll)
     validation = _read(source, source.split.validation, config.image_size, poll)
     mean, deviation = train.mean(), train.std(correction=0)
     if deviation == 0:
-        raise BadData(path, "all training images have one and the same grey value")
+        raise BadData(source.path, "all training images have one and the same grey value")
     return ClassificationData(
         LabelledImages((train - mean) / deviation, torch.from_numpy(source.labels[chosen])),
         LabelledImages((validation - mean) / deviation, torch.from_numpy(source.labels[source.split.validation])),
@@ -84,7 +94,12 @@ def load(data_dir: Path, config: ClassificationConfig, poll: Callable[[], None])
     )
 
 
-def _check_classes(source: _Source, train: splits.Indices) -> None:
+def find(path: Path, config: ClassificationConfig) -> Source:
+    """What there is at ``path``, and who validates; no image file is read yet. Raises BadData and BadConfig."""
+    return _folder(path, config) if path.is_dir() else _archive(path, config)
+
+
+def _check_classes(source: Source, train: splits.Indices) -> None:
     """Each class must occur on both sides: it could not be learned, or the metrics would not tell."""
     if len(source.classes) < 2:
         raise BadData(source.path, f"expected at least two classes, found {', '.join(source.classes) or 'none'}")
@@ -97,7 +112,7 @@ def _check_classes(source: _Source, train: splits.Indices) -> None:
                 raise BadData(source.path, f"no {side} image of class {name!r}; add some, or leave the class out")
 
 
-def _read(source: _Source, indices: splits.Indices, size: int, poll: Callable[[], None]) -> Tensor:
+def _read(source: Source, indices: splits.Indices, size: int, poll: Callable[[], None]) -> Tensor:
     """(N, 1, size, size): each image resized (bilinear, with antialiasing, aspect ratio not kept)."""
     images = torch.empty((len(indices), 1, size, size))
     for row, index in enumerate(indices):
@@ -115,13 +130,13 @@ def _read(source: _Source, indices: splits.Indices, size: int, poll: Callable[[]
 # ---------------------------------------------------------------------------------------------------------- folders
 
 
-def _folder(path: Path, config: ClassificationConfig) -> _Source:
+def _folder(path: Path, config: ClassificationConfig) -> Source:
     classes = tuple(entry.name for entry, is_folder in entries(path) if is_folder)
     if config.split_file:
         rows = list(_split_rows(inside(path, config.split_file, "splitFile"), config.split_column, classes))
-        files = [inside(path, f"{name}/{file}", config.split_file) for name, file, _ in rows]
-        labels = np.array([classes.index(name) for name, _, _ in rows], dtype=np.int64)
-        sides = np.array([side for _, _, side in rows])
+        files = [inside(path, f"{row.name}/{row.file}", config.split_file) for row in rows]
+        labels = np.array([classes.index(row.name) for row in rows], dtype=np.int64)
+        sides, groups = np.array([row.side for row in rows]), tuple(row.group for row in rows if row.group)
         split = splits.Split(np.flatnonzero(sides == "train"), np.flatnonzero(sides == "val"))
     else:
         if {"train", "test"} & {name.lower() for name in classes}:
@@ -131,9 +146,10 @@ def _folder(path: Path, config: ClassificationConfig) -> _Source:
         labels = np.array([i for i, _ in found], dtype=np.int64)
         if not files:
             raise BadData(path, f"no {', '.join(IMAGE_SUFFIXES)} file in a folder named after its class")
-        split = splits.by_blocks(labels, config.validation_fraction)
+        split, groups = splits.by_blocks(labels, config.validation_fraction), ()
     _check_units(path, files)
-    return _Source(path, labels, classes, split, lambda i: read_image(files[i]))
+    patients = groups if len(groups) == len(files) else ()
+    return Source(path, labels, classes, split, lambda i: read_image(files[i]), tuple(files), patients, rest="test")
 
 
 def _images_in(folder: Path) -> list[Path]:
@@ -147,8 +163,17 @@ def _check_units(path: Path, files: list[Path]) -> None:
         raise BadData(path, f"expected DICOM files alone or none, found {dicom} of {len(files)}; convert some")
 
 
-def _split_rows(path: Path, column: str, classes: tuple[str, ...]) -> Iterable[tuple[str, str, str]]:
-    """(class, file, side) of each line of a split file; a file may be listed once."""
+class Row(NamedTuple):
+    """A line of a split file; ``name`` is the class, ``group`` the patient, empty where no column tells."""
+
+    name: str
+    file: str
+    side: str
+    group: str
+
+
+def _split_rows(path: Path, column: str, classes: tuple[str, ...]) -> Iterable[Row]:
+    """The lines of a split file, in which a file may be listed once."""
     with reading(path, "CSV"), path.open(newline="", encoding="utf-8-sig") as lines:
         reader = csv.DictReader(lines)
         columns, rows = reader.fieldnames or [], list(reader)
@@ -156,6 +181,7 @@ def _split_rows(path: Path, column: str, classes: tuple[str, ...]) -> Iterable[t
         if needed not in columns:
             field = f"HPO_CONFIG.{'splitColumn' if needed == column else 'splitFile'}"
             raise BadConfig(field, f"expected a column {needed!r} in {path}, found {', '.join(columns) or 'none'}")
+    patient = next((c for c in PATIENT_COLUMNS if c in columns), "")
     seen = set()
     for number, row in enumerate(rows, start=2):
         name, file, side = (row[c] or "" for c in ("class", "file", column))
@@ -167,13 +193,13 @@ def _split_rows(path: Path, column: str, classes: tuple[str, ...]) -> Iterable[t
         if (name, file) in seen:
             raise BadData(where, f"{name}/{file} is listed twice")
         seen.add((name, file))
-        yield name, file, SPLIT_NAMES[side]
+        yield Row(name, file, SPLIT_NAMES[side], (row[patient] or "") if patient else "")
 
 
 # --------------------------------------------------------------------------------------------------------- archives
 
 
-def _archive(path: Path, config: ClassificationConfig) -> _Source:
+def _archive(path: Path, config: ClassificationConfig) -> Source:
     arrays = read_arrays(path)
     if "train_images" in arrays:
         for name in ("train_labels", "val_images", "val_labels"):
@@ -186,7 +212,7 @@ def _archive(path: Path, config: ClassificationConfig) -> _Source:
         ]
         count, labels = len(images[0]), np.concatenate(parts)
         split = splits.Split(np.arange(count), np.arange(count, len(labels)))
-        return _Source(
+        return Source(
             path,
             labels,
             _classes(arrays, labels, path),
@@ -201,7 +227,9 @@ def _archive(path: Path, config: ClassificationConfig) -> _Source:
     labels = _labels(arrays["labels"], len(grey), f"{path}[labels]")
     groups = _labels(arrays["groups"], len(grey), f"{path}[groups]", lowest=splits.LEFT_OUT)
     split = splits.by_groups(groups, labels, config.validation_fraction)
-    return _Source(path, labels, _classes(arrays, labels, path), split, lambda i: _unit(grey[i], f"{path}: image {i}"))
+    patients = tuple("" if group == splits.LEFT_OUT else str(group) for group in groups)
+    classes = _classes(arrays, labels, path)
+    return Source(path, labels, classes, split, lambda i: _unit(grey[i], f"{path}: image {i}"), groups=patients)
 
 
 def _grey(images: Array, source: str) -> Array:

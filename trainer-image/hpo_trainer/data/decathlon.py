@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hpo_trainer.data import nifti
-from hpo_trainer.data.files import Image, inside, read_json
+from hpo_trainer.data.files import Image, inside, is_file, read_json
 from hpo_trainer.failures import BadData
 
 DESCRIPTION_FILE, SPLITS_FILE = "dataset.json", "splits_final.json"
@@ -39,22 +39,35 @@ class Case:
 
 @dataclass(frozen=True)
 class Description:
-    """``folds``: names of the training and the validation cases of each fold; empty without splits_final.json."""
+    """``folds``: names of the training and the validation cases of each fold; empty without splits_final.json.
+
+    ``missing``: what to raise for each file that is listed and not there.
+    """
 
     cases: tuple[Case, ...]
     classes: tuple[str, ...]
     channels: int
     folds: tuple[tuple[list[str], list[str]], ...]
+    missing: tuple[BadData, ...]
 
 
 def read(folder: Path) -> Description:
-    """What ``folder`` holds for training; its test cases are never looked at. Raises BadData."""
+    """What ``folder`` holds for training; its test cases are never looked at. Raises BadData.
+
+    Files that are missing are told, not refused: whoever trains on them does that.
+    """
     path = folder / DESCRIPTION_FILE
     document = read_json(path)
     pairs = document.get("training") if isinstance(document, dict) else None
     if not isinstance(pairs, list) or not pairs:
         raise BadData(path, "expected a list of image and label pairs under training")
-    cases = tuple(_case(folder, pair, f"{path}: training[{i}]") for i, pair in enumerate(pairs))
+    cases = [_case(folder, pair, f"{path}: training[{i}]") for i, pair in enumerate(pairs)]
+    missing = [
+        BadData(file, f"no such file; it is listed in {path}: training[{i}]: restore it, or remove the pair there")
+        for i, case in enumerate(cases)
+        for file in (case.image, case.label)
+        if not is_file(file)
+    ]
     names = [case.name for case in cases]
     for name in names:
         if names.count(name) > 1:
@@ -65,6 +78,7 @@ def read(folder: Path) -> Description:
         _classes(document.get("labels"), path),
         max(1, len(modalities)) if isinstance(modalities, dict) else 1,
         _folds(folder / SPLITS_FILE),
+        tuple(missing),
     )
 
 
@@ -72,9 +86,6 @@ def _case(folder: Path, pair: Any, where: str) -> Case:
     if not isinstance(pair, dict) or not all(isinstance(pair.get(key), str) for key in ("image", "label")):
         raise BadData(where, f"expected an object with image and label, found {pair!r}")
     image, label = inside(folder, pair["image"], where), inside(folder, pair["label"], where)
-    for file in (image, label):
-        if not file.is_file():
-            raise BadData(file, f"no such file; it is listed in {where}: restore it, or remove the pair there")
     return Case(image.name.removesuffix(".gz").removesuffix(".nii"), image, label)
 
 

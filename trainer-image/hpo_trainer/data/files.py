@@ -57,6 +57,12 @@ def find_data_set(data_dir: Path, name: str) -> Path:
     )
 
 
+def is_file(path: Path) -> bool:
+    """Raises BadData where the folder may not be looked into."""
+    with reading(path, "a file"):
+        return path.is_file()
+
+
 def entries(folder: Path) -> list[tuple[Path, bool]]:
     """What lies in ``folder`` by name, hidden entries left out, and whether it is a folder itself."""
     with reading(folder, "a folder"):
@@ -105,6 +111,12 @@ def read_arrays(path: Path) -> dict[str, Array]:
     # Opened here, since np.load leaves files that are none of its own open.
     with reading(path, "an .npz file"), path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files if not name.startswith("test_")}
+
+
+def array_names(path: Path) -> tuple[str, ...]:
+    """The names of the arrays of an .npz file, none of which is read. Raises BadData."""
+    with reading(path, "an .npz file"), path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        return tuple(archive.files)
 
 
 def read_json(path: Path) -> Any:

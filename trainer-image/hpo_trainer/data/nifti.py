@@ -28,7 +28,7 @@ class Volume:
     @property
     def spacing(self) -> tuple[float, ...]:
         """Distance of neighbouring voxels along X, Y, Z, in millimetres."""
-        return tuple(np.linalg.norm(self.affine[:3, :3], axis=0).tolist())
+        return _spacing(self.affine)
 
 
 def read(path: Path) -> Volume:
@@ -36,14 +36,8 @@ def read(path: Path) -> Volume:
 
     Raises BadData for unreadable files, colours and complex numbers, and voxels that are NaN or infinite.
     """
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
-
     with reading(path, "NIfTI"):
-        try:
-            loaded: Any = nibabel.load(path, mmap=False)  # all of it is read anyway, and the file closed at once
-        except ImageFileError as error:
-            raise ValueError(error) from error
+        loaded = _loaded(path)
         kind = loaded.get_data_dtype()
         if kind.kind not in "iuf":
             raise BadData(path, f"expected one real number a voxel, found {kind}; save it as grey values")
@@ -54,6 +48,26 @@ def read(path: Path) -> Volume:
     if voxels.ndim not in (3, 4) or 0 in voxels.shape:
         raise BadData(path, f"expected shape (X, Y, Z) or (X, Y, Z, C), found {voxels.shape}")
     return Volume(path, finite(voxels, path), affine)
+
+
+def read_spacing(path: Path) -> tuple[float, ...]:
+    """``Volume.spacing``, of the header alone. Raises BadData."""
+    with reading(path, "NIfTI"):
+        return _spacing(np.asarray(_loaded(path).affine, dtype=np.float64))
+
+
+def _loaded(path: Path) -> Any:
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+
+    try:
+        return nibabel.load(path, mmap=False)  # all of it is read anyway, and the file closed at once
+    except ImageFileError as error:
+        raise ValueError(error) from error
+
+
+def _spacing(affine: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(np.linalg.norm(affine[:3, :3], axis=0).tolist())
 
 
 def check_same_space(image: Volume, label: Volume) -> None:

@@ -45,14 +45,19 @@ class SegmentationData:
 
 
 @dataclass(frozen=True)
-class _Source:
-    """A data set before it is read; ``pair(i)`` gives image (C, *S) and mask (*S) of item ``i`` as stored."""
+class Source:
+    """A data set before it is read; ``pair(i)`` gives image (C, *S) and mask (*S) of item ``i`` as stored.
+
+    ``files``: the image file of each item, none for an archive. ``missing``: what to raise for each that is not there.
+    """
 
     path: Path
     classes: tuple[str, ...]
     cases: NDArray[np.int64]
     split: splits.Split
     pair: Callable[[int], tuple[Image, Mask]]
+    files: tuple[Path, ...] = ()
+    missing: tuple[BadData, ...] = ()
 
 
 def load(data_dir: Path, config: SegmentationConfig, poll: Callable[[], None]) -> SegmentationData:
@@ -60,8 +65,9 @@ def load(data_dir: Path, config: SegmentationConfig, poll: Callable[[], None]) -
 
     Raises BadData, and BadConfig where the data set and the configuration do not go together.
     """
-    path = find_data_set(data_dir, config.dataset)
-    source = _decathlon(path, config) if path.is_dir() else _archive(path, config)
+    source = find(find_data_set(data_dir, config.dataset), config)
+    if source.missing:
+        raise source.missing[0]
     train = tuple(_samples(source, source.split.train, config, poll))
     validation = tuple(_samples(source, source.split.validation, config, poll))
     _check_classes(source, train, "training")
@@ -69,8 +75,13 @@ def load(data_dir: Path, config: SegmentationConfig, poll: Callable[[], None]) -
     return SegmentationData(train, validation, source.classes, _fingerprint(train, validation, source.classes))
 
 
+def find(path: Path, config: SegmentationConfig) -> Source:
+    """What there is at ``path``, and who validates; no volume is read yet. Raises BadData and BadConfig."""
+    return _decathlon(path, config) if path.is_dir() else _archive(path, config)
+
+
 def _samples(
-    source: _Source, items: splits.Indices, config: SegmentationConfig, poll: Callable[[], None]
+    source: Source, items: splits.Indices, config: SegmentationConfig, poll: Callable[[], None]
 ) -> Iterable[Sample]:
     """Normalise each image as a whole, then cut volumes into slices along their last axis if 2D is asked for."""
     for i in items:
@@ -86,7 +97,7 @@ def _samples(
                 yield Sample(torch.from_numpy(slices[0]), torch.from_numpy(slices[1]), case)
 
 
-def _check_classes(source: _Source, samples: Sequence[Sample], side: str) -> None:
+def _check_classes(source: Source, samples: Sequence[Sample], side: str) -> None:
     """Each foreground class must occur on both sides: without it a Dice coefficient has no meaning."""
     if not samples:
         raise BadData(source.path, f"no image is left for {side}")
@@ -120,7 +131,7 @@ def checked_mask(values: Array, image: Image, classes: int, source: object) -> M
 # --------------------------------------------------------------------------------------------------------- archives
 
 
-def _archive(path: Path, config: SegmentationConfig) -> _Source:
+def _archive(path: Path, config: SegmentationConfig) -> Source:
     arrays = read_arrays(path)
     for name in ("images", "masks", "groups"):
         if name not in arrays:
@@ -143,7 +154,7 @@ def _archive(path: Path, config: SegmentationConfig) -> _Source:
         image = finite(images[i], where)
         return image, checked_mask(masks[i], image, len(classes), where)
 
-    return _Source(path, classes, groups, _fold(path, groups, config), pair)
+    return Source(path, classes, groups, _fold(path, groups, config), pair)
 
 
 def _fold(path: Path, groups: NDArray[np.int64], config: SegmentationConfig) -> splits.Split:
@@ -179,7 +190,7 @@ def _classes(arrays: dict[str, Array], masks: Array, path: Path) -> tuple[str, .
 # --------------------------------------------------------------------------------------------------------- Decathlon
 
 
-def _decathlon(path: Path, config: SegmentationConfig) -> _Source:
+def _decathlon(path: Path, config: SegmentationConfig) -> Source:
     description = decathlon.read(path)
     cases = np.arange(len(description.cases))
     if description.folds:
@@ -200,4 +211,5 @@ def _decathlon(path: Path, config: SegmentationConfig) -> _Source:
             )
         return image, checked_mask(labels, image, len(description.classes), case.label)
 
-    return _Source(path, description.classes, cases, split, pair)
+    files = tuple(case.image for case in description.cases)
+    return Source(path, description.classes, cases, split, pair, files, description.missing)

@@ -1,0 +1,47 @@
+"""``hpo data``: what is to be known of a data set before a study trains on it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hpo_operator.cli.trainer_process import TrainerAbsentError, run_trainer_module
+
+USAGE = 2
+data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data sets: check them.")
+
+
+@data.callback()
+def _group() -> None:
+    """Keeps ``check`` a subcommand of its own, however few there are."""
+
+
+@data.command()
+def check(
+    path: Annotated[Path, typer.Argument(metavar="DIR", help="A data set: a folder, or an .npz file.")],
+    json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False,
+    split_file: Annotated[str, typer.Option(help="A CSV file inside the data set, as the study's splitFile.")] = "",
+    split_column: Annotated[str, typer.Option(help="Its column, as the study's splitColumn.")] = "split",
+    patient: Annotated[
+        str, typer.Option(help="Regular expression; its first group, in a file's name, is the patient.")
+    ] = "",
+) -> None:
+    """Say whether a data set can be trusted: unreadable files, classes, leaks. Exit code 0 fine, 1 problems, 2 usage.
+
+    Example: hpo data check ./data/MedNIST --split-file splits.csv
+    """
+    given = {"--split-file": split_file, "--split-column": split_column, "--patient": patient}
+    options = [f"{name}={value}" for name, value in given.items() if value]
+    _run("hpo_trainer.data.check", [*options, *(["--json"] if json else []), "--", str(path)])
+
+
+def _run(module: str, arguments: list[str]) -> None:
+    """Ends with the exit code of the trainer's command."""
+    try:
+        raise typer.Exit(run_trainer_module(module, arguments, os.environ))
+    except TrainerAbsentError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(USAGE) from None

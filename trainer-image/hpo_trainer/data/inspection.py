@@ -1,0 +1,176 @@
+"""What a data set holds, item by item: read once, measured, and let go. Faults are gathered, not raised.
+
+An item is an image, or a volume with its mask. The same sources are read that training reads, so that what is said here
+is what a trial would meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo_trainer.config import ClassificationConfig, SegmentationConfig
+from hpo_trainer.data import classification, decathlon, dicom, nifti, segmentation, splits
+from hpo_trainer.data.files import DICOM_SUFFIX, Image, array_names
+from hpo_trainer.failures import BadConfig, BadData
+
+PATIENT = r"(?i)(?:^|[^a-z])((?:patient|pat|subject|subj|sub|case|volume|vol)[-_ ]?[0-9]+)"
+"""How file names usually tell the patient: sub-01_T1w, patient12_slice3, scan_case_7."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image or volume.
+
+    ``name``: its file within the data set, or its number. ``group``: its patient, "" if nobody tells. ``size``: pixels
+    along each axis. ``spacing``: millimetres, of volumes alone. ``low``, ``high``: the least and greatest value.
+    ``counts``: of each class, 1 for the class of an image, else the mask's voxels. ``content``: a hash of the pixels.
+    """
+
+    name: str
+    group: str
+    size: tuple[int, ...]
+    spacing: tuple[float, ...]
+    low: float
+    high: float
+    counts: tuple[int, ...]
+    content: str
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """``sides``: of each split by its name, the side of each item: train, val, test or left out."""
+
+    layout: str
+    task: str
+    classes: tuple[str, ...]
+    items: tuple[Item, ...]
+    sides: dict[str, tuple[str, ...]]
+    unreadable: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Either task's source, seen alike: ``read(i)`` gives the image (C, *S) or (H, W), and the voxels of each class."""
+
+    layout: str
+    task: str
+    classes: tuple[str, ...]
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
+    sides: dict[str, tuple[str, ...]]
+    read: Callable[[int], tuple[Image, tuple[int, ...]]]
+    spacing: Callable[[int], tuple[float, ...]]
+
+
+def take(path: Path, split_file: str = "", split_column: str = "split", patient: str = PATIENT) -> Inventory:
+    """Read all of the data set at ``path``, the test images that a split file lists too, to compare them.
+
+    ``patient``: a regular expression; its first group, in a file's name, is the patient. Raises BadData where the
+    layout is not understood, and BadConfig where the split file or its column is not there.
+    """
+    if is_segmentation(path):
+        source = _volumes(path, re.compile(patient))
+    else:
+        source = _pictures(path, ClassificationConfig(split_file=split_file, split_column=split_column), patient)
+    items: dict[int, Item] = {}
+    unreadable = []
+    for i in range(len(source.names)):
+        try:
+            items[i] = _item(source, i)
+        except BadData as error:
+            unreadable.append(str(error))
+    sides = {name: tuple(of[i] for i in items) for name, of in source.sides.items()}
+    return Inventory(source.layout, source.task, source.classes, tuple(items.values()), sides, tuple(unreadable))
+
+
+def is_segmentation(path: Path) -> bool:
+    return (path / decathlon.DESCRIPTION_FILE).exists() if path.is_dir() else "masks" in array_names(path)
+
+
+def _item(source: _Source, i: int) -> Item:
+    image, counts = source.read(i)
+    spacing = source.spacing(i)
+    size = image.shape[len(image.shape) - len(spacing) :] if spacing else image.shape
+    content = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16, key=repr(image.shape).encode())
+    low, high = float(image.min()), float(image.max())
+    return Item(source.names[i], source.groups[i], tuple(size), spacing, low, high, counts, content.hexdigest())
+
+
+def _pictures(path: Path, config: ClassificationConfig, patient: str) -> _Source:
+    source = classification.find(path, config)
+    names = _names(source.files, path, len(source.labels))
+    if not source.files and not source.groups:  # MedMNIST: two arrays one after the other
+        count = len(source.split.train)
+        names = tuple(
+            f"train_images[{i}]" if i < count else f"val_images[{i - count}]" for i in range(len(source.labels))
+        )
+    layout = "a folder for each class" if source.files else ".npz with images and labels"
+    split = {config.split_column if config.split_file else "default": _sides(source.split, len(names), source.rest)}
+
+    def read(i: int) -> tuple[Image, tuple[int, ...]]:
+        return source.image(i), tuple(int(source.labels[i] == c) for c in range(len(source.classes)))
+
+    pattern = re.compile(patient)
+    files: Sequence[Path | None] = source.files or [None] * len(names)
+    groups = source.groups or tuple(_patient(name, file, pattern) for name, file in zip(names, files, strict=True))
+    return _Source(layout, "classification", source.classes, names, groups, split, read, lambda i: ())
+
+
+def _volumes(path: Path, patient: re.Pattern[str]) -> _Source:
+    source = segmentation.find(path, SegmentationConfig())
+    names = _names(source.files, path, len(source.cases))
+    layout = "Decathlon folder" if source.files else ".npz with images and masks"
+    groups = [_patient(name, None, patient) for name in names] if source.files else _numbers(source.cases)
+
+    def read(i: int) -> tuple[Image, tuple[int, ...]]:
+        image, mask = source.pair(i)
+        return image, tuple(np.bincount(mask.ravel(), minlength=len(source.classes)).tolist())
+
+    def spacing(i: int) -> tuple[float, ...]:
+        return nifti.read_spacing(source.files[i]) if source.files else ()
+
+    folds = _folds(path, len(names))
+    return _Source(layout, "segmentation", source.classes, names, tuple(groups), folds, read, spacing)
+
+
+def _folds(path: Path, count: int) -> dict[str, tuple[str, ...]]:
+    """The sides in every fold that there is."""
+    found: dict[str, tuple[str, ...]] = {}
+    while True:
+        try:
+            split = segmentation.find(path, SegmentationConfig(fold=len(found))).split
+        except BadConfig:
+            return found
+        found[f"fold {len(found)}"] = _sides(split, count, "left out")
+
+
+def _sides(split: splits.Split, count: int, rest: str) -> tuple[str, ...]:
+    sides = np.full(count, rest, dtype=object)
+    sides[split.train], sides[split.validation] = "train", "val"
+    return tuple(sides.tolist())
+
+
+def _names(files: tuple[Path, ...], path: Path, count: int) -> tuple[str, ...]:
+    return tuple(str(f.relative_to(path)) for f in files) if files else tuple(f"images[{i}]" for i in range(count))
+
+
+def _numbers(groups: NDArray[np.int64]) -> list[str]:
+    return ["" if group == splits.LEFT_OUT else str(group) for group in groups]
+
+
+def _patient(name: str, file: Path | None, pattern: re.Pattern[str]) -> str:
+    """Of DICOM what the header says, else what the file's name says."""
+    if file is not None and file.suffix.lower() == DICOM_SUFFIX:
+        try:
+            return dicom.patient(file)
+        except BadData:
+            return ""  # the file itself is reported when its pixels are read
+    found = pattern.search(Path(name).name)  # of an archive, "images[7]", nothing
+    return found[1].lower() if found else ""
