@@ -1,6 +1,8 @@
 """Whose optimiser finds more: log EI of one posterior, maximised by the engine and by BoTorch's ``optimize_acqf``.
 
-BoTorch is given the engine's hyperparameters, data and target; both points are valued under the engine's posterior.
+BoTorch is given the engine's hyperparameters, data and target; both points are valued under the engine's posterior. It
+searches twice: by default, and with starting points around the best observations as well. The better
+one counts; its seconds are those of both.
 """
 
 from __future__ import annotations
@@ -65,5 +67,9 @@ def botorch_maximum(function: LogEI, seed: int) -> tuple[np.ndarray, float]:
     model.eval()
     bounds = torch.tensor([[0.0] * DIMENSION, [1.0] * DIMENSION], dtype=torch.double)
     acquisition = LogExpectedImprovement(model, best_f=-(function.best - p.mean))
-    point, value = optimize_acqf(acquisition, bounds, q=1, num_restarts=10, raw_samples=512)
+    ends = [
+        optimize_acqf(acquisition, bounds, q=1, num_restarts=10, raw_samples=512, options=options)
+        for options in ({}, {"sample_around_best": True})
+    ]
+    point, value = max(ends, key=lambda end: float(end[1]))
     return point[0].numpy(), float(value)
