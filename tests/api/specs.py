@@ -44,6 +44,8 @@ TRAINER = record(
     {
         "classification": record({}, TASK | {"kernelSize": st.integers(1, 11), "denseUnits": SIZES}),
         "segmentation": record({}, TASK | {"dimensions": st.sampled_from(["2D", "3D"]), "patchSize": SIZES}),
+        "templateDeformation": record({}, TASK),
+        "transferSegmentation": record({}, TASK | {"sourceCheckpoint": PATHS, "sourceDataset": PATHS}),
         "podTemplate": st.just({"spec": {"containers": [{"name": "a", "image": "b"}]}}),
         "image": st.just("a:1"),
         "imagePullPolicy": st.just("Never"),

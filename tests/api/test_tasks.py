@@ -53,6 +53,8 @@ def test_the_trainer_takes_the_configuration_that_the_operator_sends(task: str) 
         ("segmentation", "splitFile", "a/../../b.csv"),
         ("segmentation", "patchSize", [32, 32, 32]),
         ("segmentation", "patchSize", [32]),
+        ("transferSegmentation", "sourceCheckpoint", "../other/checkpoint.pt"),
+        ("transferSegmentation", "sourceDataset", "/data"),
     ],
 )
 def test_both_refuse_what_no_bound_can_say(task: str, field: str, value: Any) -> None:

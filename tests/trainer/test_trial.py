@@ -26,6 +26,17 @@ TASKS = {
     "segmentation": SMALL_U_NET | EVERYTHING_RANDOM | {"dataset": "discs.npz"},
     "patches": SMALL_U_NET | {"dataset": "discs.npz", "patchSize": [8, 8], "optimizer": "SGD", "augmentation": "yes"},
     "volumes": SMALL_U_NET | {"dataset": "volumes", "dimensions": "3D", "residualUnits": 1, "batchSize": 2},
+    "template": SMALL_U_NET | {"dataset": "discs.npz", "depth": 3, "augmentation": True, "weightDecay": 0.01},
+    "template volumes": SMALL_U_NET | {"dataset": "volumes", "depth": 2, "dimensions": "3D", "batchSize": 2},
+    "transfer": {"dataset": "discs.npz", "learningRate": 0.01, "augmentation": True},
+    "frozen": {"dataset": "discs.npz", "method": "None"},
+    "fine-tuning": {"dataset": "discs.npz", "method": "Partial", "optimizer": "AdamW", "weightDecay": 0.1},
+}
+TASK_OF = {
+    "classification": ("classification", "sgd"),
+    "segmentation": ("segmentation", "patches", "volumes"),
+    "templateDeformation": ("template", "template volumes"),
+    "transferSegmentation": ("transfer", "frozen", "fine-tuning"),
 }
 
 
@@ -35,11 +46,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     image_folder(root / "images")
     segmentation_archive(root / "discs.npz")
     decathlon_folder(root / "volumes")
+    source = TrialRunner(root / "source", root, "segmentation", TASKS["segmentation"])
+    source.run(1)
+    (root / "checkpoint.pt").write_bytes((source.checkpoints / "checkpoint.pt").read_bytes())
     return root
 
 
 def runner(tmp_path: Path, data: Path, name: str, **config: Any) -> TrialRunner:
-    task = "classification" if name in ("classification", "sgd") else "segmentation"
+    task = next(task for task, names in TASK_OF.items() if name in names)
     return TrialRunner(tmp_path, data, task, TASKS[name] | config)
 
 
@@ -68,6 +82,19 @@ def test_segmentation_measures_what_it_says(tmp_path: Path, data: Path) -> None:
     assert set(metrics) == {"dice", "dice_rim", "dice_inner_core", "validation_loss", "loss", "epoch"}
     assert metrics["dice"] == pytest.approx((metrics["dice_rim"] + metrics["dice_inner_core"]) / 2)
     assert metrics["dice"] > 0.5
+
+
+def test_template_deformation_measures_what_it_says(tmp_path: Path) -> None:
+    segmentation_archive(tmp_path / "discs.npz", groups=8, per_group=6)
+    changes = {"augmentation": False, "channels": 8, "learningRate": 0.003, "validationInterval": 30}
+    trial = runner(tmp_path / "run", tmp_path, "template", **changes)
+    started = trial.run(1).metrics
+    metrics = trial.run(30).metrics
+    expected = {"dice", "dice_1", "dice_2", "components", "smallest_jacobian", "validation_loss"}
+    assert set(metrics) == expected | {"loss", "epoch"}
+    assert metrics["dice"] > max(0.7, started["dice"] + 0.2)
+    assert metrics["components"] == 1
+    assert metrics["smallest_jacobian"] > 0
 
 
 @pytest.mark.parametrize("name", TASKS)

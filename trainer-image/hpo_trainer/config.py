@@ -45,7 +45,7 @@ class TaskConfig:
 
     def check(self, source: Mapping[str, str]) -> None:
         """Rules between fields; ``source`` tells where each field's value came from. Raises BadConfig."""
-        for name in ("dataset", "splitFile"):
+        for name in (n for n in ("dataset", "splitFile", "sourceCheckpoint", "sourceDataset") if n in source):
             path = str(getattr(self, snake_case(name)))
             if path.startswith("/") or ".." in path.split("/"):
                 raise BadConfig(source[name], f"expected a path inside the data volume, found {path!r}")
@@ -119,7 +119,60 @@ class SegmentationConfig(TaskConfig):
                 )
 
 
-CONFIGS: Mapping[str, type[TaskConfig]] = {"classification": ClassificationConfig, "segmentation": SegmentationConfig}
+@dataclass(frozen=True)
+class TemplateDeformationConfig(TaskConfig):
+    """``networks.template.TemplateNetwork``; a ``field_level`` below the bottom of the network means the bottom.
+
+    ``edge_width``: voxels over which the template's edge goes from outside to inside in the training loss.
+    """
+
+    dimensions: str = option("2D", choices=("2D", "3D"))
+    fold: int = option(0, 0, 99)
+    depth: int = option(4, 2, 6)
+    channels: int = option(16, 1, 512)
+    channel_multiplier: float = option(2.0, 0.5, 4.0)
+    field_level: int = option(1, 0, 5)
+    head_layers: int = option(2, 0, 4)
+    transformation: str = option("Both", choices=("Both", "Global", "Local"))
+    deformation_penalty: float = option(10.0, 0.0, 1e6)
+    edge_width: float = option(1.0, 0.1, 16.0)
+    normalization: str = option("ZScore", choices=("None", "ZScore", "PercentileZScore", "MinMax"))
+    optimizer: str = option("Adam", choices=("Adam", "AdamW", "SGD"))
+    weight_decay: float = option(0.0, 0.0, 1.0)
+
+    @property
+    def axes(self) -> int:
+        return int(self.dimensions[0])
+
+
+@dataclass(frozen=True)
+class TransferSegmentationConfig(TaskConfig):
+    """Another population for a trained U-Net, whose checkpoint also says how images are read.
+
+    An empty ``source_dataset`` is the data set that the checkpoint was trained on.
+    """
+
+    fold: int = option(0, 0, 99)
+    source_checkpoint: str = option("checkpoint.pt")
+    source_dataset: str = option("")
+    method: str = option(
+        "GeometricIntensity",
+        choices=("None", "Full", "Partial", "FixedConvolutions", "Geometric", "Intensity", "GeometricIntensity"),
+    )
+    trained_blocks: int = option(1, 1, 11)
+    trained_end: str = option("Last", choices=("First", "Last"))
+    layer_channels: int = option(16, 1, 256)
+    loss: str = option("DiceCE", choices=("Dice", "DiceCE", "GeneralizedDice", "DiceFocal"))
+    optimizer: str = option("Adam", choices=("Adam", "AdamW", "SGD"))
+    weight_decay: float = option(0.0, 0.0, 1.0)
+
+
+CONFIGS: Mapping[str, type[TaskConfig]] = {
+    "classification": ClassificationConfig,
+    "segmentation": SegmentationConfig,
+    "templateDeformation": TemplateDeformationConfig,
+    "transferSegmentation": TransferSegmentationConfig,
+}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,9 @@ class Learner(Protocol):
         """Inputs and targets on the model's device; a function of the seed and ``epoch`` (from 1) alone."""
         ...
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor: ...
+    def loss(self, outputs: Any, targets: Tensor) -> Tensor:
+        """``outputs``: what the model made of a batch's inputs."""
+        ...
 
     def learning_rate(self, step: int) -> float:
         """For optimisation step ``step``, counted from 0 over all epochs."""
@@ -119,7 +121,8 @@ def train_epoch(learner: Learner, epoch: int, seed: int, poll: Callable[[], None
             group["lr"] = learner.learning_rate(step)
         learner.optimizer.zero_grad(set_to_none=True)
         loss = learner.loss(learner.model(inputs), targets)
-        loss.backward()  # type: ignore[no-untyped-call]
+        if loss.requires_grad:  # a model may be taken as it is, to be judged
+            loss.backward()  # type: ignore[no-untyped-call]
         learner.optimizer.step()
         total = total.to(loss.device) + loss.detach() * len(inputs)  # no .item(): a GPU need not wait
         samples += len(inputs)

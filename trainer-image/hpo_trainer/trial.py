@@ -8,7 +8,13 @@ from dataclasses import dataclass
 import torch
 
 from hpo_trainer.checkpoint import Checkpoints, Owner
-from hpo_trainer.config import ClassificationConfig, SegmentationConfig, identity
+from hpo_trainer.config import (
+    ClassificationConfig,
+    SegmentationConfig,
+    TemplateDeformationConfig,
+    TransferSegmentationConfig,
+    identity,
+)
 from hpo_trainer.device import gpu_memory_peak_bytes, prepare
 from hpo_trainer.environment import Settings, check_objective
 from hpo_trainer.failures import BadConfig
@@ -63,15 +69,24 @@ def _learner(settings: Settings, stop: Stop, device: torch.device) -> tuple[Lear
         stop.check("while reading the data set")
 
     config = settings.config
+    given = settings.data_dir, settings.seed, device, poll
     if isinstance(config, ClassificationConfig):
         from hpo_trainer.tasks import classification
 
-        return classification.prepare(config, settings.data_dir, settings.seed, device, poll)
+        return classification.prepare(config, *given)
     # MONAI takes a second to import: only here
+    if isinstance(config, TemplateDeformationConfig):
+        from hpo_trainer.tasks import template_deformation
+
+        return template_deformation.prepare(config, *given)
+    if isinstance(config, TransferSegmentationConfig):
+        from hpo_trainer.tasks import transfer_segmentation
+
+        return transfer_segmentation.prepare(config, *given)
     from hpo_trainer.tasks import segmentation
 
     assert isinstance(config, SegmentationConfig)
-    return segmentation.prepare(config, settings.data_dir, settings.seed, device, poll)
+    return segmentation.prepare(config, *given)
 
 
 def _measured(progress: Progress, settings: Settings, learner: Learner) -> Metrics:

@@ -13,7 +13,14 @@ from hpo_operator.api.model import ApiModel, Rule
 from hpo_operator.api.parameters import Parameter
 from hpo_operator.api.quantities import Duration, Quantity
 from hpo_operator.api.study_status import StudyStatus
-from hpo_operator.api.tasks import ClassificationTask, SegmentationTask
+from hpo_operator.api.tasks import (
+    TASKS,
+    ClassificationTask,
+    SegmentationTask,
+    Task,
+    TemplateDeformationTask,
+    TransferSegmentationTask,
+)
 from hpo_operator.api.words import did_you_mean, listing, show
 
 GROUP = "hpo.study"
@@ -245,11 +252,21 @@ class Resources(ApiModel):
     limits: dict[str, Quantity] = Field({}, max_length=16, description="Upper limits.")
 
 
+_TRAINERS = (*TASKS, "podTemplate")
+"""The fields of a Trainer of which exactly one is given."""
+
+
 class Trainer(ApiModel):
     """What trains a trial: a built-in task, or a Pod template of your own."""
 
     classification: ClassificationTask | None = Field(None, description="Built-in task: image classification.")
     segmentation: SegmentationTask | None = Field(None, description="Built-in task: image segmentation.")
+    template_deformation: TemplateDeformationTask | None = Field(
+        None, description="Built-in task: segmentation by deforming a template."
+    )
+    transfer_segmentation: TransferSegmentationTask | None = Field(
+        None, description="Built-in task: a trained segmentation network for another population."
+    )
     pod_template: dict[str, Any] | None = Field(
         None,
         description="A Pod template (metadata and spec). Its container named `trainer`, or else the first, is the trial's; it gets its parameters as HPO_* environment variables.",
@@ -277,14 +294,14 @@ class Trainer(ApiModel):
 
     rules = (
         Rule(
-            "[has(self.classification), has(self.segmentation), has(self.podTemplate)].filter(x, x).size() == 1",
-            "expected exactly one of classification, segmentation, podTemplate",
+            f"[{', '.join(f'has(self.{name})' for name in _TRAINERS)}].filter(x, x).size() == 1",
+            f"expected exactly one of {', '.join(_TRAINERS)}",
             lambda s: len(_trainers(s)) == 1,
             "",
             lambda s: listing(_trainers(s)) or "none",
         ),
         Rule(
-            "has(self.data) || !(has(self.classification) || has(self.segmentation))",
+            f"has(self.data) || !({' || '.join(f'has(self.{name})' for name in TASKS)})",
             "expected a data volume for a built-in task",
             lambda s: s.data is not None or s.task is None,
             "data",
@@ -314,18 +331,20 @@ class Trainer(ApiModel):
     )
 
     @property
-    def task(self) -> tuple[str, ClassificationTask | SegmentationTask] | None:
+    def task(self) -> tuple[str, Task] | None:
         """Name and configuration of the built-in task, or None for a Pod template."""
-        if self.classification is not None:
-            return "classification", self.classification
-        if self.segmentation is not None:
-            return "segmentation", self.segmentation
-        return None
+        tasks: dict[str, Task | None] = {
+            "classification": self.classification,
+            "segmentation": self.segmentation,
+            "templateDeformation": self.template_deformation,
+            "transferSegmentation": self.transfer_segmentation,
+        }
+        return next(((name, task) for name, task in tasks.items() if task is not None), None)
 
 
 def _trainers(t: Trainer) -> list[str]:
-    trainers = {"classification": t.classification, "segmentation": t.segmentation, "podTemplate": t.pod_template}
-    return [name for name, trainer in trainers.items() if trainer is not None]
+    names = {f.alias or name: getattr(t, name) for name, f in Trainer.model_fields.items()}
+    return [name for name in _TRAINERS if names[name] is not None]
 
 
 class StudySpec(ApiModel):

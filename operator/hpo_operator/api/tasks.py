@@ -6,6 +6,7 @@ a contract test holds the two lists together.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Literal, cast, get_args
 
 from annotated_types import Ge, Le
@@ -22,7 +23,7 @@ def _inside(field: str) -> Rule:
     """The path in ``field`` may not leave the data volume."""
 
     def path(task: Any) -> str:
-        return str(getattr(task, {"dataset": "dataset", "splitFile": "split_file"}[field]))
+        return str(getattr(task, re.sub("[A-Z]", lambda m: "_" + m[0].lower(), field)))
 
     return Rule(
         f"!has(self.{field}) || !self.{field}.matches('^/|(^|/)[.][.](/|$)')",
@@ -129,7 +130,81 @@ class SegmentationTask(Task):
     )
 
 
-TASKS: dict[str, type[Task]] = {"classification": ClassificationTask, "segmentation": SegmentationTask}
+class TemplateDeformationTask(Task):
+    """2D or 3D segmentation by deforming a mean shape of each class, so that a mask stays in one piece."""
+
+    dimensions: Literal["2D", "3D"] = Field("2D", description="Train on slices or on volumes.")
+    fold: int = Field(0, ge=0, le=99, description="Which fold is the validation set, when the data set lists folds.")
+    depth: int = Field(4, ge=2, le=6, description="Resolution levels of the network.")
+    channels: int = Field(16, ge=1, le=512, description="Channels of the first level.")
+    channel_multiplier: float = Field(
+        2.0, ge=0.5, le=4, description="Channels of a level over those of the level above."
+    )
+    field_level: int = Field(
+        1,
+        ge=0,
+        le=5,
+        description="Level at which the local displacements are predicted; each halves the resolution of the one above.",
+    )
+    head_layers: int = Field(
+        2, ge=0, le=4, description="Convolution blocks before the prediction of the global transformation."
+    )
+    transformation: Literal["Both", "Global", "Local"] = Field(
+        "Both",
+        description="Translation, rotation and scaling of the whole template, local displacements, or the one after the other.",
+    )
+    deformation_penalty: float = Field(
+        10.0,
+        ge=0,
+        le=1e6,
+        description="Weight of the mean squared displacement in the loss, in half the longest side of an image.",
+    )
+    edge_width: float = Field(
+        1.0, ge=0.1, le=16, description="Voxels over which the template's edge rises from 0 to 1 in the training loss."
+    )
+    normalization: Literal["None", "ZScore", "PercentileZScore", "MinMax"] = Field(
+        "ZScore", description="Normalisation of each image's intensities."
+    )
+    optimizer: Literal["Adam", "AdamW", "SGD"] = Field("Adam", description="Optimisation method.")
+    weight_decay: float = Field(0.0, ge=0, le=1, description="Weight decay of the optimizer.")
+
+
+class TransferSegmentationTask(Task):
+    """Adapts a trained U-Net to another population; scored by the Dice coefficient on both populations."""
+
+    fold: int = Field(0, ge=0, le=99, description="Which fold is the validation set, when the data set lists folds.")
+    source_checkpoint: str = Field(
+        "checkpoint.pt",
+        max_length=256,
+        description="Path inside the data volume of the checkpoint.pt of a segmentation trial.",
+    )
+    source_dataset: str = Field(
+        "",
+        max_length=256,
+        description="Path of the source's data set inside the data volume; empty: as the source's own trial named it.",
+    )
+    method: Literal["None", "Full", "Partial", "FixedConvolutions", "Geometric", "Intensity", "GeometricIntensity"] = (
+        Field(
+            "GeometricIntensity",
+            description="What is trained: nothing, all weights, some blocks, or only layers that are added to the source network.",
+        )
+    )
+    trained_blocks: int = Field(1, ge=1, le=11, description="Blocks of the source network that Partial trains.")
+    trained_end: Literal["First", "Last"] = Field("Last", description="Where the blocks stand that Partial trains.")
+    layer_channels: int = Field(16, ge=1, le=256, description="Channels inside the geometric and the intensity layers.")
+    loss: Literal["Dice", "DiceCE", "GeneralizedDice", "DiceFocal"] = Field("DiceCE", description="Training loss.")
+    optimizer: Literal["Adam", "AdamW", "SGD"] = Field("Adam", description="Optimisation method.")
+    weight_decay: float = Field(0.0, ge=0, le=1, description="Weight decay of the optimizer.")
+
+    rules = (*Task.rules, _inside("sourceCheckpoint"), _inside("sourceDataset"))
+
+
+TASKS: dict[str, type[Task]] = {
+    "classification": ClassificationTask,
+    "segmentation": SegmentationTask,
+    "templateDeformation": TemplateDeformationTask,
+    "transferSegmentation": TransferSegmentationTask,
+}
 """Name of a task (as under ``spec.trainer`` and in HPO_TASK) -> its configuration."""
 
 

@@ -23,12 +23,13 @@ def augment_images(images: Tensor, generator: Generator) -> Tensor:
     return changed + noise.to(images.device)
 
 
-def augment_pairs(images: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+def augment_pairs(images: Tensor, masks: Tensor, generator: Generator, *, mirror: bool = True) -> tuple[Tensor, Tensor]:
     """Mirroring of the first axis, rotation, scaling, gamma; ``images``: (N, C, *S), ``masks``: (N, *S), integers."""
     theta = random_affine(len(images), images.ndim - 2, generator)
     # theta's rows and columns are ordered (x, y, z) = (last, ..., first axis), so the first axis is the last column.
     mirrored = torch.rand(len(images), generator=generator) < 0.5
-    theta[mirrored, :, -2] *= -1
+    if mirror:
+        theta[mirrored, :, -2] *= -1
     changed = _resample(images, theta, "bilinear")
     labels = _resample(masks[:, None].to(images.dtype), theta, "nearest")[:, 0].to(masks.dtype)
     low, high = GAMMA

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 from torch import Tensor, nn
@@ -51,7 +52,7 @@ class GentleLinear(nn.Linear):
         nn.init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        return super().forward(input) / self.in_features**0.5
+        return super().forward(input) / math.sqrt(self.in_features)
 
 
 class PoolToCells(nn.Module):
@@ -62,6 +63,6 @@ class PoolToCells(nn.Module):
         self._axes = axes
 
     def forward(self, features: Tensor) -> Tensor:
-        if self._axes == 2:
-            return functional.adaptive_avg_pool2d(features, POOLED)
-        return functional.adaptive_avg_pool3d(features, POOLED)
+        pool = functional.adaptive_avg_pool2d if self._axes == 2 else functional.adaptive_avg_pool3d
+        means: Tensor = pool(features, POOLED)
+        return means

@@ -75,7 +75,7 @@ class SegmentationLearner:
         for samples in self._cases:
             truth = torch.stack([sample.mask for sample in samples]).long()
             logits = torch.cat(
-                [self._logits(part, poll) for part in _parts(samples, EVALUATION_BATCH[self._config.axes])]
+                [self._logits(part, poll) for part in parts(samples, EVALUATION_BATCH[self._config.axes])]
             )
             total += float(self.loss(logits, truth.to(self._device)))
             dice.add(logits.argmax(1).cpu(), truth)
@@ -162,7 +162,8 @@ def random_patch(image: Tensor, mask: Tensor, size: Sequence[int], random: Gener
     return image[(slice(None), *window)], mask[window]
 
 
-def _parts(samples: Sequence[Sample], length: int) -> Iterator[Sequence[Sample]]:
+def parts(samples: Sequence[Sample], length: int) -> Iterator[Sequence[Sample]]:
+    """``samples`` in consecutive parts of ``length``, the last one shorter."""
     for start in range(0, len(samples), length):
         yield samples[start : start + length]
 

@@ -1,0 +1,120 @@
+"""Segmentation by deforming a template: φ = φ₀ ∘ L ∘ G (Bertrand's thesis, 2019, chapter 4).
+
+The template φ₀ is positive inside a structure and negative outside. G is a global transformation (``geometric``), and
+L(x) = x + u(x) a local one in the template's frame, whose displacements u are predicted at a low resolution. Wherever
+L folds nowhere, the segmented mask has the template's topology: in one piece, without holes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hpo_trainer.config import TemplateDeformationConfig
+from hpo_trainer.networks.geometric import Affine, affine, apply, extents, grid, parameter_number, sample
+from hpo_trainer.networks.predictor import pooled_head
+
+
+class Deformed(NamedTuple):
+    """``levels``: φ (N, classes, *S), positive inside; ``displacement``: u on the template's voxels, (N, d, *S)."""
+
+    levels: Tensor
+    displacement: Tensor
+
+
+class TemplateNetwork(nn.Module):
+    """A U-Net down to a coarse level and up to ``field_level``: G from its bottom, u from where it ends.
+
+    Both start at the identity. ``template``: φ₀, (classes, *S), of the images' size, which is a multiple of
+    2^(depth - 1). Images (N, in_channels, *S) to Deformed.
+    """
+
+    template: Tensor
+
+    def __init__(self, config: TemplateDeformationConfig, in_channels: int, template: Tensor) -> None:
+        super().__init__()
+        self._axes, self._kind = config.axes, config.transformation
+        self.register_buffer("template", template[None])
+        widths = [max(1, round(config.channels * config.channel_multiplier**i)) for i in range(config.depth)]
+        self.encoder = nn.ModuleList(
+            _convolutions(config.axes, before, width, stride=1 if i == 0 else 2)
+            for i, (before, width) in enumerate(zip([in_channels, *widths], widths, strict=False))
+        )
+        self.decoder = nn.ModuleList(
+            _convolutions(config.axes, widths[i + 1] + widths[i], widths[i])
+            for i in reversed(range(config.field_level, config.depth - 1))
+        )
+        head = [_convolutions(config.axes, widths[-1], widths[-1]) for _ in range(config.head_layers)]
+        self.head = nn.Sequential(*head, pooled_head(config.axes, widths[-1], parameter_number(config.axes)))
+        self.field = _convolution(config.axes, widths[min(config.field_level, config.depth - 1)], config.axes)
+        nn.init.zeros_(self.field.weight)
+        nn.init.zeros_(self.field.bias)  # type: ignore[arg-type]
+
+    def forward(self, images: Tensor) -> Deformed:
+        maps = [images]
+        for layer in self.encoder:
+            maps.append(layer(maps[-1]))
+        displacement = self._displacement(maps[1:], images)
+        points = grid(images.shape[2:], images)
+        if self._kind != "Local":
+            points = apply(self._global(maps[-1]), points)
+        points = points.expand(len(images), *points.shape[1:])
+        if self._kind != "Global":
+            points = points + sample(displacement, points).movedim(1, -1)
+        return Deformed(sample(self.template.expand(len(images), *self.template.shape[1:]), points), displacement)
+
+    def _global(self, deepest: Tensor) -> Affine:
+        return affine(self.head(deepest), self._axes)[0]
+
+    def _displacement(self, maps: list[Tensor], images: Tensor) -> Tensor:
+        """u in half the longest side, (N, d, *S): predicted coarsely, smoothed by a mean of 3 voxels, interpolated.
+
+        What the network gives is in coarse voxels: neighbours that differ by less than 1 fold nothing.
+        """
+        features = maps[-1]
+        for layer, skipped in zip(self.decoder, maps[-2::-1], strict=False):
+            features = layer(torch.cat([_resize(features, skipped.shape[2:]), skipped], dim=1))
+        pool = functional.avg_pool2d if self._axes == 2 else functional.avg_pool3d
+        coarse = pool(self.field(features), 3, stride=1, padding=1, count_include_pad=False)
+        return _resize(coarse, images.shape[2:]) * (2 / max(features.shape[2:]))
+
+
+def jacobian_determinants(displacement: Tensor) -> Tensor:
+    """det(I + ∂u/∂x) by forward differences, for ``displacement`` (N, d, *S) as ``TemplateNetwork`` gives it.
+
+    Returns (N, S₁ - 1, ..., S_d - 1). Where it is negative, L folds; 1 keeps volumes.
+    """
+    axes = displacement.shape[1]
+    size = displacement.shape[2:]
+    steps = [2 * float(extent) / n for extent, n in zip(extents(size, displacement), size, strict=True)]
+    columns = []
+    for axis, step in enumerate(steps):
+        difference = displacement.diff(dim=axis + 2) / step
+        for other in range(axes):
+            if other != axis:
+                difference = difference.narrow(other + 2, 0, size[other] - 1)
+        columns.append(difference.movedim(1, -1))
+    gradient = torch.stack(columns, dim=-1)  # (N, ..., component, axis)
+    determinants: Tensor = torch.linalg.det(gradient + torch.eye(axes, device=gradient.device, dtype=gradient.dtype))
+    return determinants
+
+
+def _convolution(axes: int, channels: int, outputs: int, stride: int = 1) -> nn.Conv2d | nn.Conv3d:
+    return (nn.Conv2d if axes == 2 else nn.Conv3d)(channels, outputs, 3, stride=stride, padding=1)
+
+
+def _convolutions(axes: int, channels: int, outputs: int, stride: int = 1) -> nn.Module:
+    """Two convolutions with instance normalisation and leaky ReLU, the first of ``stride``."""
+    norm = nn.InstanceNorm2d if axes == 2 else nn.InstanceNorm3d
+    layers: list[nn.Module] = []
+    for before, step in ((channels, stride), (outputs, 1)):
+        layers += [_convolution(axes, before, outputs, step), norm(outputs), nn.LeakyReLU(0.01)]
+    return nn.Sequential(*layers)
+
+
+def _resize(maps: Tensor, size: torch.Size) -> Tensor:
+    mode = "bilinear" if maps.ndim == 4 else "trilinear"
+    return functional.interpolate(maps, size=size, mode=mode, align_corners=False)
