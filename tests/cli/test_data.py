@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -13,30 +11,37 @@ from typer.testing import CliRunner
 
 from hpo_operator.cli import trainer_process
 from hpo_operator.cli.main import app
-from trainer.support import REPOSITORY, image_folder
+from trainer.support import image_folder
 
 
-def hpo(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hpo_operator.cli.main", *map(str, arguments)]
-    environment = {"PYTHONPATH": str(REPOSITORY / "operator"), "COLUMNS": "120"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+def hpo(*arguments: str | Path) -> int:
+    """The exit code; what the child process prints goes to this one's file descriptors."""
+    return CliRunner().invoke(app, list(map(str, arguments))).exit_code
 
 
-def test_the_exit_code_and_the_output_are_the_checks_own(tmp_path: Path) -> None:
+def test_the_exit_code_and_the_output_are_the_checks_own(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     image_folder(tmp_path, classes=2)
-    assert hpo("data", "check", tmp_path).stdout.endswith("no problem found\n")
     (tmp_path / "class1/000.png").write_bytes(b"")
-    broken = hpo("data", "check", tmp_path, "--json", "--patient", r"^(\d+)")
-    assert broken.returncode == 1
-    assert json.loads(broken.stdout)["unreadable"] == [
+    assert hpo("data", "check", tmp_path, "--json", "--patient", r"^(\d+)") == 1
+    assert json.loads(capfd.readouterr().out)["unreadable"] == [
         f"{tmp_path}/class1/000.png: the file is empty (0 bytes); copy it again or leave it out"
     ]
 
 
-def test_a_data_set_that_is_not_there(tmp_path: Path) -> None:
-    ended = hpo("data", "check", tmp_path / "-absent")
-    assert ended.returncode == 2
-    assert f"{tmp_path}/-absent: no such file or folder" in ended.stderr
+def test_a_data_set_that_is_not_there(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert hpo("data", "check", tmp_path / "-absent") == 2
+    assert f"{tmp_path}/-absent: no such file or folder" in capfd.readouterr().err
+
+
+def test_a_split_is_drawn_as_asked(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    image_folder(tmp_path, classes=2)
+    out = tmp_path / "mine.csv"
+    options = ["--folds", "2", "--test", "0", "--block", "3", "--seed", "4", "--out", str(out)]
+    assert hpo("data", "split", tmp_path, *options) == 0
+    shown = capfd.readouterr()
+    assert shown.out.splitlines()[0] == "fold0 train 12 items of 4 groups: class0 6, class1 6"
+    assert shown.err == ""
+    assert out.read_text().startswith("class,file,patient,fold0,fold1\nclass0,000.png,class0/block0,")
 
 
 def test_without_the_trainers_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,7 @@ import typer
 from hpo_operator.cli.trainer_process import TrainerAbsentError, run_trainer_module
 
 USAGE = 2
-data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data sets: check them.")
-
-
-@data.callback()
-def _group() -> None:
-    """Keeps ``check`` a subcommand of its own, however few there are."""
+data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data sets: check them, split them.")
 
 
 @data.command()
@@ -36,6 +31,33 @@ def check(
     given = {"--split-file": split_file, "--split-column": split_column, "--patient": patient}
     options = [f"{name}={value}" for name, value in given.items() if value]
     _run("hpo_trainer.data.check", [*options, *(["--json"] if json else []), "--", str(path)])
+
+
+@data.command()
+def split(
+    path: Annotated[Path, typer.Argument(metavar="DIR", help="A data set: a folder.")],
+    test: Annotated[float, typer.Option(help="Share of the test side, which no trial reads; 0: none.")] = 0.25,
+    validation: Annotated[float, typer.Option(help="Share of the validation side.")] = 0.25,
+    folds: Annotated[int, typer.Option(help="This many folds of what is not for the test.")] = 0,
+    block: Annotated[
+        int, typer.Option(help="Where no patient is known, this many neighbouring files stay together.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(help="Another seed, another split.")] = 0,
+    patient: Annotated[
+        str, typer.Option(help="Regular expression; its first group, in a file's name, is the patient.")
+    ] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="Default: splits.csv, or splits_final.json, in the data set.")
+    ] = None,
+) -> None:
+    """Draw a split by patient or volume, every class on every side, and write it beside the data.
+
+    Example: hpo data split ./data/MedNIST --folds 5
+    """
+    given = {"--test": test, "--validation": validation, "--folds": folds, "--block": block, "--seed": seed}
+    texts = {"--patient": patient, "--out": "" if out is None else str(out)}
+    options = [f"{name}={value}" for name, value in (given | {n: t for n, t in texts.items() if t}).items()]
+    _run("hpo_trainer.data.split", [*options, "--", str(path)])
 
 
 def _run(module: str, arguments: list[str]) -> None:

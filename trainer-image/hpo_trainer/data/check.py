@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -195,7 +194,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="everything, for programs")
     parser.add_argument("--split-file", default="", help="a CSV file inside the data set, as the study's splitFile")
     parser.add_argument("--split-column", default="split", help="as the study's splitColumn")
-    parser.add_argument("--patient", default=inspection.PATIENT, type=_pattern, help="regular expression on file names")
+    parser.add_argument(
+        "--patient", default=inspection.PATIENT, type=inspection.pattern, help="regular expression on file names"
+    )
     options = parser.parse_args(arguments)
     if not options.path.exists():
         parser.error(f"{options.path}: no such file or folder")
@@ -208,16 +209,6 @@ def main(arguments: Sequence[str]) -> int:
     document: dict[str, Any] = asdict(report)
     print(json.dumps(document, indent=2) if options.json else text(report))
     return report.exit_code
-
-
-def _pattern(given: str) -> str:
-    """Raises ArgumentTypeError."""
-    try:
-        if re.compile(given).groups < 1:
-            raise argparse.ArgumentTypeError(f"expected a group in parentheses that holds the patient, found {given!r}")
-    except re.error as error:
-        raise argparse.ArgumentTypeError(f"{given!r} is no regular expression: {error}") from None
-    return given
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ is what a trial would meet.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import re
 from collections.abc import Callable, Sequence
@@ -90,6 +91,16 @@ def take(path: Path, split_file: str = "", split_column: str = "split", patient:
     return Inventory(source.layout, source.task, source.classes, tuple(items.values()), sides, tuple(unreadable))
 
 
+def pattern(given: str) -> str:
+    """The option ``--patient``. Raises ArgumentTypeError for what is no regular expression with a group."""
+    try:
+        if re.compile(given).groups < 1:
+            raise argparse.ArgumentTypeError(f"expected a group in parentheses that holds the patient, found {given!r}")
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{given!r} is no regular expression: {error}") from None
+    return given
+
+
 def is_segmentation(path: Path) -> bool:
     return (path / decathlon.DESCRIPTION_FILE).exists() if path.is_dir() else "masks" in array_names(path)
 
@@ -117,9 +128,9 @@ def _pictures(path: Path, config: ClassificationConfig, patient: str) -> _Source
     def read(i: int) -> tuple[Image, tuple[int, ...]]:
         return source.image(i), tuple(int(source.labels[i] == c) for c in range(len(source.classes)))
 
-    pattern = re.compile(patient)
+    compiled = re.compile(patient)
     files: Sequence[Path | None] = source.files or [None] * len(names)
-    groups = source.groups or tuple(_patient(name, file, pattern) for name, file in zip(names, files, strict=True))
+    groups = source.groups or tuple(_patient(name, file, compiled) for name, file in zip(names, files, strict=True))
     return _Source(layout, "classification", source.classes, names, groups, split, read, lambda i: ())
 
 

@@ -63,3 +63,27 @@ def _sides(of: Sequence[str], positions: Sequence[int]) -> set[str]:
 def _enumerate(names: Sequence[str], most: int = 4) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def families(items: Sequence[Item]) -> tuple[str, ...]:
+    """What must stay together, by name: items of one patient, items with equal pixels, and whatever those link.
+
+    The name is the patient's, or that of the first image; it does not depend on the order of the items.
+    """
+    parent = list(range(len(items)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for keys in ([item.content for item in items], [item.group for item in items]):
+        for first, *others in _repeated(keys):
+            for other in others:
+                parent[root(other)] = root(first)
+    members: defaultdict[int, list[Item]] = defaultdict(list)
+    for i, item in enumerate(items):
+        members[root(i)].append(item)
+    names = {r: min(filter(None, (m.group for m in of)), default=min(m.name for m in of)) for r, of in members.items()}
+    return tuple(names[root(i)] for i in range(len(items)))
