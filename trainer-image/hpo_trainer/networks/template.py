@@ -40,7 +40,8 @@ class TemplateNetwork(nn.Module):
         self.register_buffer("template", template[None])
         widths = [max(1, round(config.channels * config.channel_multiplier**i)) for i in range(config.depth)]
         self.encoder = nn.ModuleList(
-            _convolutions(config.axes, before, width, stride=1 if i == 0 else 2)
+            # a single one at full resolution, where it costs most and where seldom a decoder takes it up
+            _convolutions(config.axes, before, width, stride=1 if i == 0 else 2, count=1 if i == 0 else 2)
             for i, (before, width) in enumerate(zip([in_channels, *widths], widths, strict=False))
         )
         self.decoder = nn.ModuleList(
@@ -106,11 +107,11 @@ def _convolution(axes: int, channels: int, outputs: int, stride: int = 1) -> nn.
     return (nn.Conv2d if axes == 2 else nn.Conv3d)(channels, outputs, 3, stride=stride, padding=1)
 
 
-def _convolutions(axes: int, channels: int, outputs: int, stride: int = 1) -> nn.Module:
-    """Two convolutions with instance normalisation and leaky ReLU, the first of ``stride``."""
+def _convolutions(axes: int, channels: int, outputs: int, stride: int = 1, count: int = 2) -> nn.Module:
+    """``count`` convolutions with instance normalisation and leaky ReLU, the first of ``stride``."""
     norm = nn.InstanceNorm2d if axes == 2 else nn.InstanceNorm3d
     layers: list[nn.Module] = []
-    for before, step in ((channels, stride), (outputs, 1)):
+    for before, step in [(channels, stride), *[(outputs, 1)] * (count - 1)]:
         layers += [_convolution(axes, before, outputs, step), norm(outputs), nn.LeakyReLU(0.01)]
     return nn.Sequential(*layers)
 
