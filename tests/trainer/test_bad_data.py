@@ -155,6 +155,19 @@ def test_black_and_white_pictures_are_0_and_1(tmp_path: Path) -> None:
     assert read_image(tmp_path / "bw.png").tolist() == [[1.0, 0.0]]
 
 
+def test_printing_colours_become_their_luma(tmp_path: Path) -> None:
+    ink = np.zeros((8, 8, 4), dtype=np.uint8)
+    ink[..., 3] = 51  # a fifth of black
+    Image.fromarray(ink, mode="CMYK").save(tmp_path / "cmyk.jpg", quality=100)
+    np.testing.assert_allclose(read_image(tmp_path / "cmyk.jpg"), 0.8, atol=0.02)
+
+
+def test_pictures_without_pixels_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros((4, 0, 8)), labels=[0, 0, 1, 1], groups=np.arange(4))
+    with pytest.raises(BadData, match=r"a\.npz\[images\]: expected shape \(N, H, W\) .* found \(4, 0, 8\)"):
+        classification_data(tmp_path, dataset="a.npz")
+
+
 def test_a_class_must_be_on_both_sides(tmp_path: Path) -> None:
     image_folder(tmp_path, classes=2)
     single = image_folder(tmp_path / "single", classes=1, count=1)

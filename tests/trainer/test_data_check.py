@@ -224,25 +224,46 @@ def test_one_class_and_an_empty_one(tmp_path: Path) -> None:
     assert report.notes == ("class1/scan.tif: no part of the data set",)
 
 
-SIDES = (("train", slice(8)), ("val", slice(8, None)))
+def pictures() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """16 images of two classes, of which the last is the first again."""
+    images = np.random.default_rng(0).integers(0, 255, (16, 8, 8), dtype=np.uint8)
+    images[15] = images[0]
+    labels = np.arange(16) % 2
+    labels[15] = labels[0]
+    return images, labels
 
 
-def test_archives_of_pictures(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 255, (12, 8, 8), dtype=np.uint8)
-    images[11] = images[0]
-    labels = np.arange(12) % 2
-    labels[11] = labels[0]
-    np.savez(
-        tmp_path / "m.npz",
-        train_images=images[:8],
-        train_labels=labels[:8],
-        val_images=images[8:],
-        val_labels=labels[8:],
+def test_archives_of_pictures_with_groups(tmp_path: Path) -> None:
+    images, labels = pictures()
+    np.savez(tmp_path / "g.npz", images=images, labels=labels, groups=[0, 0, *range(2, 15), 15])
+    assert "(train and val; default): images[0], images[15]" in problems(check(tmp_path / "g.npz"))
+
+
+@pytest.mark.parametrize("last", ["val", "test"])
+def test_medmnist_archives_are_compared_with_their_test_images(tmp_path: Path, last: str) -> None:
+    images, labels = pictures()
+    order = ["train", *sorted({"val", "test"} - {last}), last]
+    bounds = dict(zip(order, (slice(8), slice(8, 12), slice(12, None)), strict=True))
+    arrays = {f"{s}_{kind}": a[of] for s, of in bounds.items() for kind, a in (("images", images), ("labels", labels))}
+    np.savez(tmp_path / "m.npz", **arrays)
+    report = check(tmp_path / "m.npz")
+    where = " and ".join(sorted(("train", last)))
+    assert report.problems == (
+        f"the same image on two sides ({where}; arrays): train_images[0], {last}_images[3]; keep one",
     )
-    assert "train_images[0], val_images[3]" in problems(check(tmp_path / "m.npz"))
-    np.savez(tmp_path / "g.npz", images=images, labels=labels, groups=np.arange(12))
-    assert "images[0], images[11]" in problems(check(tmp_path / "g.npz"))
+    assert report.items == 16
+    assert report.classes[0].sides["arrays"] == {s: int((labels[of] == 0).sum()) for s, of in bounds.items()}
+
+
+def test_cases_outside_a_listed_fold_are_the_test_side(tmp_path: Path) -> None:
+    decathlon_folder(tmp_path, cases=4)
+    for folder in ("imagesTr", "labelsTr"):
+        shutil.copy(tmp_path / folder / "case_0.nii.gz", tmp_path / folder / "case_3.nii.gz")
+    folds = [{"train": ["case_0", "case_1"], "val": ["case_2"]}]
+    (tmp_path / "splits_final.json").write_text(json.dumps(folds))
+    assert problems(check(tmp_path)) == (
+        "the same image on two sides (test and train; fold 0): imagesTr/case_0.nii.gz, imagesTr/case_3.nii.gz; keep one"
+    )
 
 
 @pytest.mark.parametrize(

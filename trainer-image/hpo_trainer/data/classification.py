@@ -232,6 +232,16 @@ def _archive(path: Path, config: ClassificationConfig) -> Source:
     return Source(path, labels, classes, split, lambda i: _unit(grey[i], f"{path}: image {i}"), groups=patients)
 
 
+def find_test(path: Path) -> tuple[Labels, Callable[[int], Image]]:
+    """The labels of a MedMNIST archive's test images, and the images; for comparing them, never for a trial."""
+    arrays = read_arrays(path, test=True)
+    if not {"test_images", "test_labels"} <= set(arrays):
+        return np.zeros(0, dtype=np.int64), lambda i: np.zeros((0, 0), dtype=np.float32)
+    grey = _grey(arrays["test_images"], f"{path}[test_images]")
+    labels = _labels(arrays["test_labels"], len(grey), f"{path}[test_labels]")
+    return labels, lambda i: _unit(grey[i], f"{path}: test image {i}")
+
+
 def _grey(images: Array, source: str) -> Array:
     """(N, H, W) of (N, H, W), (N, H, W, 1) or (N, H, W, 3), whose colours become their luma (ITU-R 601), rounded."""
     if images.ndim == 4 and images.shape[3] == 1:
@@ -239,7 +249,7 @@ def _grey(images: Array, source: str) -> Array:
     if images.ndim == 4 and images.shape[3] == 3:
         luma = images.astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
         return luma.round().astype(images.dtype) if images.dtype.kind in "iu" else luma
-    if images.ndim != 3 or images.shape[0] == 0:
+    if images.ndim != 3 or 0 in images.shape:
         raise BadData(source, f"expected shape (N, H, W) or (N, H, W, 3), found {images.shape}")
     return images
 

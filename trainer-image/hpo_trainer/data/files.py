@@ -106,11 +106,14 @@ def _opened(path: Path) -> Any:
             raise BadData(path, str(error)) from error
 
 
-def read_arrays(path: Path) -> dict[str, Array]:
-    """All arrays of an .npz file but those of the test split, which nothing here may see. Never unpickles."""
+def read_arrays(path: Path, test: bool = False) -> dict[str, Array]:
+    """All arrays of an .npz file but those of the test split, which no trial may see, or (``test``) those alone.
+
+    Never unpickles.
+    """
     # Opened here, since np.load leaves files that are none of its own open.
     with reading(path, "an .npz file"), path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files if not name.startswith("test_")}
+        return {name: archive[name] for name in archive.files if name.startswith("test_") == test}
 
 
 def array_names(path: Path) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ class _Source:
 
 
 def take(path: Path, split_file: str = "", split_column: str = "split", patient: str = PATIENT) -> Inventory:
-    """Read all of the data set at ``path``, the test images that a split file lists too, to compare them.
+    """Read all of the data set at ``path``, the test images too, since they have to be compared with the others.
 
     ``patient``: a regular expression; its first group, in a file's name, is the patient. Raises BadData where the
     layout is not understood, and BadConfig where the split file or its column is not there.
@@ -116,22 +116,39 @@ def _item(source: _Source, i: int) -> Item:
 
 def _pictures(path: Path, config: ClassificationConfig, patient: str) -> _Source:
     source = classification.find(path, config)
+    if not source.files and not source.groups:
+        return _medmnist(path, source)
     names = _names(source.files, path, len(source.labels))
-    if not source.files and not source.groups:  # MedMNIST: two arrays one after the other
-        count = len(source.split.train)
-        names = tuple(
-            f"train_images[{i}]" if i < count else f"val_images[{i - count}]" for i in range(len(source.labels))
-        )
     layout = "a folder for each class" if source.files else ".npz with images and labels"
     split = {config.split_column if config.split_file else "default": _sides(source.split, len(names), source.rest)}
 
     def read(i: int) -> tuple[Image, tuple[int, ...]]:
-        return source.image(i), tuple(int(source.labels[i] == c) for c in range(len(source.classes)))
+        return source.image(i), _one_hot(source.labels[i], len(source.classes))
 
     compiled = re.compile(patient)
     files: Sequence[Path | None] = source.files or [None] * len(names)
     groups = source.groups or tuple(_patient(name, file, compiled) for name, file in zip(names, files, strict=True))
     return _Source(layout, "classification", source.classes, names, groups, split, read, lambda i: ())
+
+
+def _medmnist(path: Path, source: classification.Source) -> _Source:
+    """Three pairs of arrays, one after the other; the test images, which no trial reads, are compared here."""
+    labels, test_image = classification.find_test(path)
+    counts = {"train": len(source.split.train), "val": len(source.split.validation), "test": len(labels)}
+    known = counts["train"] + counts["val"]
+    names = tuple(f"{side}_images[{i}]" for side, count in counts.items() for i in range(count))
+    sides = tuple(side for side, count in counts.items() for _ in range(count))
+    every = np.concatenate([source.labels, labels])
+
+    def read(i: int) -> tuple[Image, tuple[int, ...]]:
+        return source.image(i) if i < known else test_image(i - known), _one_hot(every[i], len(source.classes))
+
+    layout, groups = ".npz with images and labels of each side", ("",) * len(names)
+    return _Source(layout, "classification", source.classes, names, groups, {"arrays": sides}, read, lambda i: ())
+
+
+def _one_hot(label: np.int64, classes: int) -> tuple[int, ...]:
+    return tuple(int(label == c) for c in range(classes))
 
 
 def _volumes(path: Path, patient: re.Pattern[str]) -> _Source:
@@ -147,11 +164,11 @@ def _volumes(path: Path, patient: re.Pattern[str]) -> _Source:
     def spacing(i: int) -> tuple[float, ...]:
         return nifti.read_spacing(source.files[i]) if source.files else ()
 
-    folds = _folds(path, len(names))
+    folds = _folds(path, len(names), "test" if source.files else "left out")  # listed folds leave out what tests
     return _Source(layout, "segmentation", source.classes, names, tuple(groups), folds, read, spacing)
 
 
-def _folds(path: Path, count: int) -> dict[str, tuple[str, ...]]:
+def _folds(path: Path, count: int, rest: str) -> dict[str, tuple[str, ...]]:
     """The sides in every fold that there is."""
     found: dict[str, tuple[str, ...]] = {}
     while True:
@@ -159,7 +176,7 @@ def _folds(path: Path, count: int) -> dict[str, tuple[str, ...]]:
             split = segmentation.find(path, SegmentationConfig(fold=len(found))).split
         except BadConfig:
             return found
-        found[f"fold {len(found)}"] = _sides(split, count, "left out")
+        found[f"fold {len(found)}"] = _sides(split, count, rest)
 
 
 def _sides(split: splits.Split, count: int, rest: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -176,4 +177,5 @@ def _options(arguments: Sequence[str]) -> tuple[argparse.Namespace, argparse.Arg
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # quiet where the output goes to head
     sys.exit(main(sys.argv[1:]))
