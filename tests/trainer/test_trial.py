@@ -86,7 +86,7 @@ def test_segmentation_measures_what_it_says(tmp_path: Path, data: Path) -> None:
 
 def test_template_deformation_measures_what_it_says(tmp_path: Path) -> None:
     segmentation_archive(tmp_path / "discs.npz", groups=8, per_group=6)
-    changes = {"augmentation": False, "channels": 8, "learningRate": 0.003, "validationInterval": 30}
+    changes = {"augmentation": False, "weightDecay": 0, "channels": 8, "learningRate": 0.003, "validationInterval": 30}
     trial = runner(tmp_path / "run", tmp_path, "template", **changes)
     started = trial.run(1).metrics
     metrics = trial.run(30).metrics
