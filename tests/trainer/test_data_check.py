@@ -78,6 +78,26 @@ def test_the_same_image_on_two_sides_whatever_its_file_format(tmp_path: Path) ->
         "the same image on two sides (train and val; default): class0/000.png, class0/007.png; keep one",
     )
     assert report.exit_code == 1
+    assert report.notes == ()
+
+
+def test_slices_that_are_left_out_leak_nothing(tmp_path: Path) -> None:
+    with np.load(segmentation_archive(tmp_path / "a.npz")) as archive:
+        arrays = dict(archive)
+    for name in ("images", "masks"):
+        arrays[name][7] = arrays[name][0]
+    arrays["groups"][7] = -1
+    np.savez(tmp_path / "a.npz", **arrays)
+    report = check(tmp_path / "a.npz")
+    assert report.problems == ()
+    assert report.notes == ("the same image more than once: images[0], images[7]",)
+
+
+def test_images_of_another_shape_are_other_images(tmp_path: Path) -> None:
+    image_folder(tmp_path, classes=2, count=8)
+    for i, shape in enumerate(((4, 16), (8, 8))):
+        Image.fromarray(np.full(shape, 7, dtype=np.uint8)).save(tmp_path / f"class0/00{i}.png")
+    assert len(check(tmp_path).notes) == 2  # each has but one value; neither is the other
 
 
 def test_the_test_images_of_a_split_file_are_compared_too(tmp_path: Path) -> None:

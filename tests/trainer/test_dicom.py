@@ -75,6 +75,12 @@ def test_monochrome1_is_turned_over_alike_in_all_files(tmp_path: Path, scale: di
     np.testing.assert_array_equal(read_image(narrow), 95)  # not by the picture's own range
 
 
+def test_signed_monochrome1_is_turned_over_within_its_bits(tmp_path: Path) -> None:
+    stored = np.array([[-2048, -1, 0, 2047]], dtype=np.int16)
+    elements = {"PixelRepresentation": 1, "PixelData": stored.tobytes(), "PhotometricInterpretation": "MONOCHROME1"}
+    np.testing.assert_array_equal(read_image(save(tmp_path / "s.dcm", stored, **elements)), [[2047, 0, -1, -2048]])
+
+
 def test_a_window_for_display_changes_nothing(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(save(tmp_path / "w.dcm", WindowCenter=40, WindowWidth=80)), STORED)
 

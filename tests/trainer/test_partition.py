@@ -89,6 +89,13 @@ def test_equal_groups_are_dealt_in_exact_shares_and_by_the_seed() -> None:
     assert 90 < differing < 160  # 1 - (0.5² + 2 · 0.25²) = 0.625 of 200 would be chance
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_large_patient_is_balanced_by_small_ones(seed: int) -> None:
+    groups = ["large"] * 8 + [f"small{i}" for i in range(8)]
+    sides = partition(groups, np.ones((16, 1), dtype=np.int64), {"train": 0.5, "val": 0.5}, seed)
+    assert sides.count("train") == sides.count("val") == 8
+
+
 @pytest.mark.parametrize(
     ("counts", "shares", "message"),
     [
