@@ -44,7 +44,7 @@ def test_everything_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[s
         images, masks = archive["images"], archive["masks"]
     assert document["task"] == "segmentation"
     assert document["values"] == [images.min(), images.max()]
-    assert document["sizes"][1:] == [[20, 20, 20], [24, 24, 24]]
+    assert document["sizes"] == [[20, 20, 20], [24, 24, 24]]
     rim = document["classes"][1]
     assert (rim["name"], rim["label"], rim["items"], rim["voxels"]) == ("1", 1, 16, int((masks == 1).sum()))
     assert rim["sides"]["fold 3"] == {"train": 12, "val": 4}
@@ -96,8 +96,17 @@ def test_slices_that_are_left_out_leak_nothing(tmp_path: Path) -> None:
 def test_images_of_another_shape_are_other_images(tmp_path: Path) -> None:
     image_folder(tmp_path, classes=2, count=8)
     for i, shape in enumerate(((4, 16), (8, 8))):
-        Image.fromarray(np.full(shape, 7, dtype=np.uint8)).save(tmp_path / f"class0/00{i}.png")
-    assert len(check(tmp_path).notes) == 2  # each has but one value; neither is the other
+        Image.fromarray(np.arange(64, dtype=np.uint8).reshape(shape)).save(tmp_path / f"class0/00{i}.png")
+    assert check(tmp_path).notes == ()
+
+
+def test_black_slices_are_not_the_same_image(tmp_path: Path) -> None:
+    image_folder(tmp_path, classes=2, count=8)
+    for name in ("class0/000.png", "class0/007.png", "class1/003.png"):
+        Image.fromarray(np.zeros((16, 16), dtype=np.uint8)).save(tmp_path / name)
+    report = check(tmp_path)
+    assert report.exit_code == 0
+    assert [note.split(":")[0] for note in report.notes] == ["class0/000.png", "class0/007.png", "class1/003.png"]
 
 
 def test_the_test_images_of_a_split_file_are_compared_too(tmp_path: Path) -> None:

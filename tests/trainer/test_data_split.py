@@ -130,7 +130,9 @@ def test_a_file_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFix
 @given(st.permutations(range(6)))
 def test_families_are_linked_by_patients_and_by_pixels(order: list[int]) -> None:
     known = {"a": ("p1", "x"), "b": ("", "x"), "c": ("p0", "y"), "d": ("p1", "y"), "e": ("", "z"), "f": ("", "w")}
+    black = [Item(name, "", (1,), (), 0, 0, (1,), "black") for name in ("g", "h")]
     items = [Item(name, group, (1,), (), 0, 1, (1,), content) for name, (group, content) in known.items()]
+    assert families(black) == ("g", "h")
     found = dict(zip((items[i].name for i in order), families([items[i] for i in order]), strict=True))
     assert found == {"a": "p0", "b": "p0", "c": "p0", "d": "p0", "e": "e", "f": "f"}
 

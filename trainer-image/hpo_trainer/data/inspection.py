@@ -108,9 +108,9 @@ def is_segmentation(path: Path) -> bool:
 def _item(source: _Source, i: int) -> Item:
     image, counts = source.read(i)
     spacing = source.spacing(i)
-    size = image.shape[len(image.shape) - len(spacing) :] if spacing else image.shape
+    size = image.shape[1:] if source.task == "segmentation" else image.shape
     content = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16, key=repr(image.shape).encode())
-    low, high = float(image.min()), float(image.max())
+    low, high = float(image.min()) + 0.0, float(image.max()) + 0.0  # 0, not -0
     return Item(source.names[i], source.groups[i], tuple(size), spacing, low, high, counts, content.hexdigest())
 
 

@@ -1,7 +1,8 @@
 """What is known on one side of a split and asked on the other: the same image, or the same patient.
 
 Pure functions of what ``inspection`` found. Images are the same when their decoded pixels are; one that was mirrored,
-cropped or compressed anew is another image here.
+cropped or compressed anew is another image here. Images of a single value are never the same: slices beyond the body
+are all black, and tell nothing of anybody.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ LEFT_OUT = "left out"
 def same_images(items: Sequence[Item], sides: Sides) -> tuple[list[str], list[str]]:
     """Problems: an image on two sides, or with two labels. Notes: an image twice on one side. A sentence each."""
     problems, notes = [], []
-    for positions in _repeated([item.content for item in items]):
+    for positions in _repeated(_contents(items)):
         names = _enumerate([items[i].name for i in positions])
         crossed = [name for name, of in sides.items() if len(_sides(of, positions)) > 1]
         if crossed:
@@ -45,6 +46,10 @@ def same_patients(items: Sequence[Item], sides: Sides) -> list[str]:
                     f"patient {items[positions[0]].group} on two sides ({where}; {name}): {_enumerate(first)}"
                 )
     return problems
+
+
+def _contents(items: Sequence[Item]) -> list[str]:
+    return [item.content if item.low < item.high else "" for item in items]
 
 
 def _repeated(keys: Sequence[str]) -> list[list[int]]:
@@ -78,7 +83,7 @@ def families(items: Sequence[Item]) -> tuple[str, ...]:
             i = parent[i]
         return i
 
-    for keys in ([item.content for item in items], [item.group for item in items]):
+    for keys in (_contents(items), [item.group for item in items]):
         for first, *others in _repeated(keys):
             for other in others:
                 parent[root(other)] = root(first)
