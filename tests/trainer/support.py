@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -176,3 +178,24 @@ def extract(archive: Path, target: Path, wanted: Callable[[str], bool]) -> None:
         for member in tar:
             if member.isfile() and wanted(member.name):
                 tar.extract(member, target, filter="data")
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """As nobody, if the tests run as root, whom no permission stops."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that everyone may enter; pytest's own are of the user alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)

@@ -7,12 +7,10 @@ test_segmentation_data.py and test_classification_data.py.
 from __future__ import annotations
 
 import json
-import os
 import struct
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,7 @@ from hpo_trainer.config import ClassificationConfig, SegmentationConfig, parse
 from hpo_trainer.data import classification, nifti, segmentation
 from hpo_trainer.data.files import read_arrays, read_image, read_json
 from hpo_trainer.failures import BadData
-from trainer.support import decathlon_folder, image_folder, save_volume
+from trainer.support import decathlon_folder, image_folder, open_folder, save_volume, unprivileged
 
 RNG = np.random.default_rng(0)
 
@@ -98,36 +96,16 @@ def test_an_empty_file_is_called_empty(tmp_path: Path, suffix: str) -> None:
         readers[suffix](path)
 
 
-@contextmanager
-def unprivileged() -> Iterator[None]:
-    """As nobody, if the tests run as root, whom no permission stops."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
-
-
-@pytest.fixture
-def shared_folder() -> Iterator[Path]:
-    """A folder that everyone may enter; pytest's own are of the user alone."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
-
-
 @pytest.mark.parametrize("forbidden", ["class1/000.png", "class1", "."])
-def test_files_and_folders_that_may_not_be_read(shared_folder: Path, forbidden: str) -> None:
-    image_folder(shared_folder, classes=2)
-    classification_data(shared_folder)  # what is imported while reading may not be readable by nobody
-    (shared_folder / forbidden).chmod(0)
-    where = (shared_folder / forbidden).resolve()
-    with unprivileged(), pytest.raises(BadData, match=rf"{where}: cannot be .*: Permission denied; let the trainer's"):
-        classification_data(shared_folder)
-    (shared_folder / forbidden).chmod(0o755)
+def test_files_and_folders_that_may_not_be_read(forbidden: str) -> None:
+    with open_folder() as folder:
+        image_folder(folder, classes=2)
+        classification_data(folder)  # what is imported while reading may not be readable by nobody
+        (folder / forbidden).chmod(0)
+        message = rf"{(folder / forbidden).resolve()}: cannot be .*: Permission denied; let the trainer's"
+        with unprivileged(), pytest.raises(BadData, match=message):
+            classification_data(folder)
+        (folder / forbidden).chmod(0o755)
 
 
 def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 from PIL import Image
 
 from hpo_trainer.data.check import Report, check, main, text
-from trainer.support import decathlon_folder, image_folder, save_volume, segmentation_archive
+from hpo_trainer.data.split import main as split
+from trainer.support import decathlon_folder, image_folder, open_folder, save_volume, segmentation_archive, unprivileged
 from trainer.test_dicom import save as save_dicom
 
 
@@ -293,6 +295,24 @@ def test_cases_outside_a_listed_fold_are_the_test_side(tmp_path: Path) -> None:
     assert problems(check(tmp_path)) == (
         "the same image on two sides (test and train; fold 0): imagesTr/case_0.nii.gz, imagesTr/case_3.nii.gz; keep one"
     )
+
+
+@pytest.mark.parametrize("command", [main, split])
+def test_what_this_user_may_not_see(capsys: pytest.CaptureFixture[str], command: Callable[[list[str]], int]) -> None:
+    with open_folder() as folder:
+        data = image_folder(folder / "data", classes=2)
+        (data / "class1").chmod(0)
+        with unprivileged():
+            assert command([str(data)]) == 1
+        shown = capsys.readouterr()
+        assert f"{data}/class1: cannot be read as a folder: Permission denied; let" in shown.out + shown.err
+        data.chmod(0)
+        with unprivileged(), pytest.raises(SystemExit) as ended:
+            command([str(data / "class1")])
+        data.chmod(0o755)
+        (data / "class1").chmod(0o755)
+    assert ended.value.code == 2
+    assert "class1: no such f" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

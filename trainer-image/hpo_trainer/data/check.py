@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from hpo_trainer.data import decathlon, inspection, leaks
-from hpo_trainer.data.files import IMAGE_SUFFIXES, entries
+from hpo_trainer.data.files import IMAGE_SUFFIXES, entries, is_file
 from hpo_trainer.data.inspection import Inventory
 from hpo_trainer.failures import BadConfig, BadData
 
@@ -138,9 +138,9 @@ def _hints(path: Path) -> list[str]:
         return []
     try:
         below = entries(path)
+        inside = [e for e, is_folder in below if e.suffix == ".npz" or (is_folder and is_file(e / "dataset.json"))]
     except BadData:
         return []
-    inside = [e for e, is_folder in below if e.suffix == ".npz" or (is_folder and (e / "dataset.json").is_file())]
     return [f"did you mean {e}?" for e in inside]
 
 
@@ -199,8 +199,8 @@ def main(arguments: Sequence[str]) -> int:
         "--patient", default=inspection.PATIENT, type=inspection.pattern, help="regular expression on file names"
     )
     options = parser.parse_args(arguments)
-    if not options.path.exists():
-        parser.error(f"{options.path}: no such file or folder")
+    if not inspection.reachable(options.path):
+        parser.error(f"{options.path}: no such file or folder that this user may see")
     if options.split_file and not (options.path / options.split_file).is_file():
         parser.error(f"--split-file: no such file: {options.path / options.split_file}")
     try:

@@ -101,6 +101,14 @@ def pattern(given: str) -> str:
     return given
 
 
+def reachable(path: Path) -> bool:
+    """Whether there is anything at ``path`` that this user may see."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return False
+
+
 def is_segmentation(path: Path) -> bool:
     return (path / decathlon.DESCRIPTION_FILE).exists() if path.is_dir() else "masks" in array_names(path)
 

@@ -165,8 +165,8 @@ def _options(arguments: Sequence[str]) -> tuple[argparse.Namespace, argparse.Arg
     parser.add_argument("--patient", default=inspection.PATIENT, type=inspection.pattern, help="of file names")
     parser.add_argument("--out", type=Path, help=f"default: {CSV_FILE} or {SPLITS_FILE} in the data set")
     options = parser.parse_args(arguments)
-    if not options.path.is_dir():
-        parser.error(f"{options.path}: no such folder")
+    if not inspection.reachable(options.path) or not options.path.is_dir():
+        parser.error(f"{options.path}: no such folder that this user may see")
     if options.test < 0 or options.validation <= 0 or options.test + options.validation >= 1:
         parser.error("expected shares with --test at least 0, --validation above 0 and both together below 1")
     if options.folds == 1 or options.folds < 0:
