@@ -22,7 +22,7 @@ from hpo_trainer.data.digest import digest
 from hpo_trainer.data.segmentation import SegmentationData, load
 from hpo_trainer.failures import BadConfig, BadData
 from hpo_trainer.loop import Learner, Metrics
-from hpo_trainer.networks import optimizer
+from hpo_trainer.networks import optimizer, u_net
 from hpo_trainer.networks.transfer import adapt
 from hpo_trainer.networks.unet import blocks
 from hpo_trainer.seeding import derive
@@ -90,8 +90,6 @@ class TransferLearner:
 
 def adapted(source: Source, config: TransferSegmentationConfig, target: SegmentationData) -> nn.Module:
     """The source network with its weights, ready for the method. Raises BadConfig and BadData."""
-    from hpo_trainer.networks import u_net
-
     network = u_net(source.config, target.channels, len(target.classes))
     try:
         network.load_state_dict(source.weights)
