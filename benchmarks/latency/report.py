@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ def write(raw: Mapping[str, Any], sizes: Sequence[int], folder: Path) -> None:
         table(raw, sizes, "batch_", "A batch of 8"),
         own(raw, sizes),
         acquisition(raw, sizes),
+        studies(folder),
         conditions(raw),
     ]
     (folder / "README.md").write_text("\n".join(part for part in parts if part))
@@ -96,6 +98,22 @@ def acquisition(raw: Mapping[str, Any], sizes: Sequence[int]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def studies(folder: Path) -> str:
+    """Of the studies that were planned from start to end."""
+    lines = []
+    for path in sorted(folder.glob("study_*.json")):
+        known = json.loads(path.read_text())
+        lines.append(
+            f"## A study of {known['progress'][-1]['trials']} trials from start to end\n\n{known['slots']} slot, "
+            f"scheduler {known['scheduler']}, `make bench-latency-study`, begun {known['date']}.\n\n"
+            "| trials | engine seconds (processor) | slowest plan | peak memory |\n| --- | --- | --- | --- |"
+        )
+        for p in known["progress"][:-1]:
+            memory = p["peak_bytes"] / 1e6
+            lines.append(f"| {p['trials']} | {p['processor']:.0f} s | {p['worst_processor']:.2f} s | {memory:.0f} MB |")
+    return "\n".join(lines) + "\n" if lines else ""
+
+
 def conditions(raw: Mapping[str, Any]) -> str:
     points = [p for p in raw.values() if "date" in p]
     if not points:
@@ -113,7 +131,7 @@ def plot(raw: Mapping[str, Any], sizes: Sequence[int], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), sharey=True)
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 4.4), sharey=True, layout="constrained")
     for ax, kind, title in zip(axes, ("", "batch_"), ("one suggestion", "a batch of 8"), strict=True):
         for method, name in NAMES.items():
             known = [(n, raw[f"{method} {n}"][f"{kind}processor"]) for n in sizes if measured(raw, method, n, kind)]
@@ -121,6 +139,5 @@ def plot(raw: Mapping[str, Any], sizes: Sequence[int], path: Path) -> None:
                 ax.loglog(*zip(*known, strict=True), marker="o", label=name, linewidth=2.5 if method == "ours" else 1)
         ax.set(title=title, xlabel="observations", ylabel="seconds of processor time")
         ax.grid(alpha=0.3)
-    axes[0].legend()
-    figure.tight_layout()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(NAMES))
     figure.savefig(path, dpi=110)
