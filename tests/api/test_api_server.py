@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import urllib.error
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,29 +11,17 @@ import pytest
 from api import corpus, structural
 from api.test_layers import EXAMPLES, GOOD, ROOT, is_json
 from stand.control_plane import ControlPlane
+from stand.operator_process import install_crds
 
 pytestmark = pytest.mark.cluster
 
-CRDS = Path(__file__).parents[2] / "crds"
 NAMES = ("hpostudies.hpo.study", "hpotrials.hpo.study")
 
 
 @pytest.fixture(scope="module")
 def plane(control_plane: ControlPlane) -> ControlPlane:
-    control_plane.kubectl("apply", "--validate=false", "-f", str(CRDS))
-    for name in NAMES:
-        control_plane.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
-    control_plane.wait_until(lambda: serves(control_plane), "the API server does not serve hpostudies")
+    install_crds(control_plane)
     return control_plane
-
-
-def serves(plane: ControlPlane) -> bool:
-    """Established comes a moment before the first request is answered."""
-    try:
-        plane.request("GET", "/apis/hpo.study/v1alpha1/namespaces/default/hpostudies")
-    except urllib.error.HTTPError:
-        return False
-    return True
 
 
 def created(plane: ControlPlane, study: dict[str, Any]) -> dict[str, Any] | None:

@@ -112,11 +112,11 @@ class ControlPlane:
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> None:
         """Wait until the API server says that it is ready."""
-        self.wait_until(lambda: self._answers("/readyz"), "the API server is not ready", seconds)
+        self.wait_until(lambda: self.answers("/readyz"), "the API server is not ready", seconds)
 
     def ready(self) -> bool:
         """Whether the API server answers now."""
-        return bool(self._ports) and self._answers("/readyz")
+        return bool(self._ports) and self.answers("/readyz")
 
     def restart_apiserver(self, down_seconds: float = 0.0) -> None:
         """Kill the API server as a crash would, leave it down for a while, start it again on the same data and port."""
@@ -214,7 +214,8 @@ class ControlPlane:
             token = self.credentials.token(identity)
             write_kubeconfig(self._kubeconfig_of(identity), self.server, self.credentials.authority, token)
 
-    def _answers(self, path: str) -> bool:
+    def answers(self, path: str) -> bool:
+        """Whether a GET of ``path`` succeeds."""
         try:
             self.request("GET", path)
         except (OSError, urllib.error.URLError):
@@ -222,7 +223,7 @@ class ControlPlane:
         return True
 
     def _default_service_account(self) -> bool:
-        return self._answers("/api/v1/namespaces/default/serviceaccounts/default")
+        return self.answers("/api/v1/namespaces/default/serviceaccounts/default")
 
     def wait_until(self, true: Callable[[], bool], otherwise: str, seconds: float = READY_SECONDS) -> None:
         """Wait until ``true()``, as long as every process lives; ``otherwise`` is what is said if it never is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,16 @@ ACCOUNT = "hpo-operator"
 
 def install(plane: ControlPlane) -> None:
     """CRDs, namespace, service account, role; as the chart does. Repeatable."""
-    plane.kubectl("apply", "--validate=false", "-f", str(ROOT / "crds"))
+    install_crds(plane)
     plane.kubectl("apply", "-f", "-", input_text=yaml.safe_dump_all(_account()))
-    for name in ("hpostudies", "hpotrials"):
-        plane.kubectl("wait", "--for=condition=Established", f"crd/{name}.hpo.study", "--timeout=30s")
+
+
+def install_crds(plane: ControlPlane) -> None:
+    """Until both kinds are served. (``kubectl wait`` of 1.20 fails where a new CRD has no conditions yet.)"""
+    plane.kubectl("apply", "--validate=false", "-f", str(ROOT / "crds"))
+    for kind in ("hpostudies", "hpotrials"):
+        served = partial(plane.answers, f"/apis/hpo.study/v1alpha1/namespaces/default/{kind}")
+        plane.wait_until(served, f"the API server does not serve {kind}")
 
 
 class OperatorProcess:
