@@ -24,6 +24,7 @@ from documents.epochs_saved import resumed
 from documents.report import save, table, write
 from engine.studies import Cluster
 from hpo_engine.fidelity.brackets import hyperband_brackets
+from hpo_engine.memory import Memory
 from hpo_engine.parameters import FloatArray
 from hpo_engine.study import Fidelity, Objective, SamplerName, SamplerSettings, SchedulerName, Study
 from hpo_engine.trial import Parameters
@@ -79,9 +80,12 @@ def planned_run(name: str, sampler: SamplerName, scheduler: SchedulerName, round
         trained[key] = resource
         return loss(parameters, resource)
 
-    trials = rounds * sum(bracket.width for bracket in BRACKETS) if scheduler != "None" else budget // FIDELITY.maximum
-    study = Study(space, Objective("loss", False), trials, seed, SamplerSettings(sampler), scheduler, FIDELITY)
-    Cluster(study, logged).run()
+    trials = {"None": budget // FIDELITY.maximum, "FreezeThaw": budget}  # the latter: as many as it likes
+    trials_of = trials.get(scheduler, rounds * sum(bracket.width for bracket in BRACKETS))
+    study = Study(space, Objective("loss", False), trials_of, seed, SamplerSettings(sampler), scheduler, FIDELITY)
+    cluster = Cluster(study, logged, memory=Memory())
+    while len(log) < budget and not (cluster.plans and cluster.plans[-1].done):
+        cluster.run(1)
     return log
 
 
