@@ -52,25 +52,34 @@ def _per_problem(runs: Runs, workers: int, colors: dict[str, Any], path: Path) -
 
 
 def _over_all(runs: Runs, colors: dict[str, Any], path: Path) -> None:
+    """On the held-out problems, whatever methods have at least half as many runs there as the one with most."""
     figure, axes = plt.subplots(2, len(BUDGETS), figsize=(18, 9), squeeze=False)
+    labelled: dict[str, Any] = {}
     for column, workers in enumerate(BUDGETS):
         methods = _covered(runs, workers)
-        keys = common(runs, methods, known.NAMES, workers)
+        keys = common(runs, methods, known.HELD_OUT, workers)
         if not keys:
             continue
         for m in methods:
             _curve(axes[0, column], runs, m, keys, workers, colors[m])
         means = np.array([ranking(runs, methods, keys, b).mean for b in _grid(workers)[::3]])
         for i, m in enumerate(methods):
-            axes[1, column].semilogx(_grid(workers)[::3], means[:, i], color=colors[m], label=m)
-        axes[0, column].set_title(f"{workers} workers, {len(keys)} runs each: median regret and quartiles", fontsize=9)
-        axes[1, column].set_title("mean rank", fontsize=9)
-        axes[1, column].legend(fontsize=7)
+            line = axes[1, column].semilogx(_grid(workers)[::3], means[:, i], color=colors[m], linewidth=_width(m))
+            labelled.setdefault(m, line[0])
+        named = f"{workers} workers" if workers > 1 else "1 worker"
+        axes[0, column].set_title(f"{named}, {len(keys)} runs each: median regret and quartiles")
+        axes[1, column].set_title("mean rank")
+        axes[1, column].set_xlabel("budget, full trainings")
+    figure.legend(list(labelled.values()), list(labelled), loc="lower center", ncol=len(labelled))
     _save(figure, path)
 
 
+def _width(method: str) -> float:
+    return 3.0 if method.startswith("ours-") else 1.2
+
+
 def _covered(runs: Runs, workers: int) -> list[str]:
-    counts = {m: len(common(runs, [m], known.NAMES, workers)) for m in runs}
+    counts = {m: len(common(runs, [m], known.HELD_OUT, workers)) for m in runs}
     return [m for m in runs if counts[m] >= max(counts.values()) / 2 > 0]
 
 
@@ -80,7 +89,7 @@ def _curve(axis: Any, runs: Runs, m: str, keys: Sequence, workers: int, color: A
     grid = _grid(workers)
     values = np.array([regrets(runs[m], keys, b) for b in grid])
     low, middle, high = np.maximum(np.quantile(values, (0.25, 0.5, 0.75), axis=1, method="nearest"), FLOOR)
-    axis.loglog(grid, middle, color=color, label=m, linewidth=1.2)
+    axis.loglog(grid, middle, color=color, label=m, linewidth=_width(m))
     axis.fill_between(grid, low, np.minimum(high, 10), color=color, alpha=0.06)
 
 
