@@ -95,4 +95,4 @@ bench-latency-study: $(VENV)/.installed ## a study of 10 000 trials from start t
 	OMP_NUM_THREADS=1 PYTHONPATH=operator:. $(BIN)/python -m benchmarks.latency.ten_thousand_trials
 
 clean: ## remove what the other targets made, but the cached control plane
-	rm -rf $(VENV) .hpo $(CLUSTER) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench-venvs .hpo $(CLUSTER) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -123,7 +123,8 @@ def synchronous(
                     log.append((spent, loss(parameters, resource)))
                     seen.add(space.encode(parameters), resource, log[-1][1])
             trained = rung.resource
-            alive.sort(key=lambda p, at=rung.resource: _rank(loss(p, at)))  # type: ignore[misc]
+            losses = [_rank(loss(parameters, trained)) for parameters in alive]
+            alive = [alive[i] for i in np.argsort(losses, kind="stable")]
     return log
 
 

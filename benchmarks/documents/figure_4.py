@@ -23,12 +23,12 @@ from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
 from documents.report import save, table, write
+from engine.studies import FIELD_OF_VIEW
 from hpo_engine.acquisition.functions import LogPI
 from hpo_engine.acquisition.whole_space import best_of_space
 from hpo_engine.parameters import FloatArray
 from hpo_engine.samplers.gp import XI, improved
 from hpo_engine.seeding import Purpose, rng
-from hpo_engine.space import CategoricalParameter, IntParameter, OrdinalParameter, Space
 from hpo_engine.surrogate.fitting import fit_surrogate
 from hpo_engine.surrogate.kernels import metrics
 from hpo_engine.surrogate.outputs import OutputTransform, fit_outputs
@@ -36,18 +36,6 @@ from hpo_engine.surrogate.posterior import Posterior
 from hpo_engine.trial import Parameters
 
 WARM_UP = 47
-FIELD_OF_VIEW = Space(
-    (
-        IntParameter("blocks", 1, 5),
-        IntParameter("convolutions", 1, 7),
-        IntParameter("logFilters", 2, 7),
-        OrdinalParameter("filterSize", (3, 5)),
-        IntParameter("logRate", -7, 0),
-        IntParameter("logBatch", 2, 8),
-        IntParameter("epochs", 10, 100, step=10),
-        CategoricalParameter("augmentation", ("yes", "no")),
-    )
-)
 BASELINE: Parameters = {
     "blocks": 5, "convolutions": 1, "logFilters": 6, "filterSize": 3,
     "logRate": -3, "logBatch": 3, "epochs": 70, "augmentation": "yes",

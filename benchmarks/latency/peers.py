@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from benchmarks.latency.clock import timed
 from benchmarks.latency.problem import DIMENSION, losses, points
+
+if TYPE_CHECKING:
+    import optuna
 
 REPEATS_BELOW = 5.0
 """A first suggestion that took fewer seconds is followed by two more, and the median counts."""
@@ -72,7 +76,7 @@ def optuna_tpe(n: int, q: int) -> Callable[[], object]:
     return _optuna(optuna.samplers.TPESampler(seed=0), n, q)
 
 
-def _optuna(sampler, n: int, q: int) -> Callable[[], object]:  # type: ignore[no-untyped-def]
+def _optuna(sampler: optuna.samplers.BaseSampler, n: int, q: int) -> Callable[[], object]:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)

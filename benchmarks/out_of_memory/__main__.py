@@ -13,12 +13,12 @@ from pathlib import Path
 
 from out_of_memory.methods import METHODS
 from out_of_memory.problem import SPACE, train
-from out_of_memory.report import RESULTS, write_report
+from out_of_memory.report import RESULTS, Run, write_report
 
 TRIALS = 48
 
 
-def one_run(method: str, seed: int, gigabytes: float) -> dict[str, object]:
+def one_run(method: str, seed: int, gigabytes: float) -> Run:
     """A search of TRIALS trials, one after the other: what was suggested, what came of it, seconds of thinking."""
     search, keys, losses, seconds = METHODS[method](SPACE, TRIALS, seed), [], [], 0.0
     for _ in range(TRIALS):

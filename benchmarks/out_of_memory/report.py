@@ -5,17 +5,27 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from statistics import mean, median
+from typing import TypedDict
 
 RESULTS = Path("benchmarks/results/out_of_memory")
 FAILURES = 3
 """What a search is given to learn the limit from."""
-Run = dict[str, object]
+
+
+class Run(TypedDict):
+    """One line of the raw results: ``losses`` by trial, None where it could not be trained; the trials' ``keys``."""
+
+    method: str
+    seed: int
+    gigabytes: float
+    losses: list[float | None]
+    keys: list[str]
+    seconds: float
 
 
 def late_share(run: Run) -> float | None:
     """Share of feasible suggestions after the third failure; None where there are none."""
     losses = run["losses"]
-    assert isinstance(losses, list)
     failed = [i for i, loss in enumerate(losses) if loss is None]
     late = losses[failed[FAILURES - 1] + 1 :] if len(failed) >= FAILURES else []
     return mean(loss is not None for loss in late) if late else None
@@ -24,8 +34,6 @@ def late_share(run: Run) -> float | None:
 def dead_twice(run: Run) -> int:
     """How many suggestions had failed before, in the same study."""
     losses, keys = run["losses"], run["keys"]
-    assert isinstance(losses, list)
-    assert isinstance(keys, list)
     dead: set[str] = set()
     again = 0
     for key, loss in zip(keys, losses, strict=True):
@@ -37,14 +45,13 @@ def dead_twice(run: Run) -> int:
 
 def best(run: Run) -> float:
     losses = run["losses"]
-    assert isinstance(losses, list)
     return min((loss for loss in losses if loss is not None), default=float("nan"))
 
 
 def row(runs: list[Run]) -> str:
     shares = sorted(share for share in map(late_share, runs) if share is not None)
-    failures = [sum(loss is None for loss in run["losses"]) for run in runs]  # type: ignore[attr-defined]
-    seconds = median(float(str(run["seconds"])) / len(run["losses"]) for run in runs)  # type: ignore[arg-type]
+    failures = [sum(loss is None for loss in run["losses"]) for run in runs]
+    seconds = median(run["seconds"] / len(run["losses"]) for run in runs)
     feasible = f"{100 * mean(shares):.1f} % ({100 * shares[0]:.0f} to {100 * shares[-1]:.0f})" if shares else "–"
     return (
         f"| {feasible} | {median(failures):g} | {sum(map(dead_twice, runs))} | {median(map(best, runs)):.4f} "
@@ -75,7 +82,7 @@ def write_report() -> None:
             "| ms a suggestion | seeds |",
             "| --- | --- | --- | --- | --- | --- | --- |",
         ]
-        methods = sorted({str(run["method"]) for run in here}, key=lambda m: (not m.startswith("ours"), m))
+        methods = sorted({run["method"] for run in here}, key=lambda m: (not m.startswith("ours"), m))
         lines += [f"| {method} {row([run for run in here if run['method'] == method])}" for method in methods]
     (RESULTS / "table.md").write_text("\n".join(lines) + "\n")
     plot(runs)
@@ -88,12 +95,12 @@ def plot(runs: list[Run]) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    limits = sorted({float(str(run["gigabytes"])) for run in runs})
+    limits = sorted({run["gigabytes"] for run in runs})
     figure, panels = plt.subplots(1, len(limits), figsize=(6 * len(limits), 4), sharey=True, squeeze=False)
     for panel, gigabytes in zip(panels[0], limits, strict=True):
         here = [run for run in runs if run["gigabytes"] == gigabytes]
-        for method in sorted({str(run["method"]) for run in here}, key=lambda m: (not m.startswith("ours"), m)):
-            rows = [[loss is not None for loss in run["losses"]] for run in here if run["method"] == method]  # type: ignore[attr-defined]
+        for method in sorted({run["method"] for run in here}, key=lambda m: (not m.startswith("ours"), m)):
+            rows = [[loss is not None for loss in run["losses"]] for run in here if run["method"] == method]
             share = [mean(flags) for flags in zip(*rows, strict=True)]
             smooth = [mean(share[max(0, i - 2) : i + 3]) for i in range(len(share))]
             panel.plot(range(1, len(share) + 1), smooth, lw=2.5 if method.startswith("ours") else 1.2, label=method)

@@ -13,6 +13,7 @@ from search import problems as known
 from search.cluster import BUDGETS
 from search.problems.base import FloatArray
 from search.stats import Runs, common, ranking, regrets
+from search.store import Key
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt  # after the choice of the backend
@@ -83,7 +84,7 @@ def _covered(runs: Runs, workers: int) -> list[str]:
     return [m for m in runs if counts[m] >= max(counts.values()) / 2 > 0]
 
 
-def _curve(axis: Any, runs: Runs, m: str, keys: Sequence, workers: int, color: Any) -> None:  # type: ignore[type-arg]
+def _curve(axis: Any, runs: Runs, m: str, keys: Sequence[Key], workers: int, color: Any) -> None:
     if not keys:
         return
     grid = _grid(workers)

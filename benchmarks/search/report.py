@@ -12,7 +12,7 @@ from search import problems as known
 from search.cluster import ANYTIME, BUDGETS
 from search.problems.facts import table as facts
 from search.stats import Runs, common, geometric_ratio, medians, ranking, regrets
-from search.store import Store
+from search.store import Key, Store
 
 SETS = {"development": known.DEV, "held-out": known.HELD_OUT}
 ORDER = (4, 1, 16)
@@ -88,7 +88,7 @@ def _tiers(runs: Runs, methods: Sequence[str], problems: Sequence[str], workers:
     return [first] if len(everyone) == len(first) else [first, everyone]
 
 
-def _ranks(runs: Runs, methods: Sequence[str], keys: Sequence, workers: int) -> str:  # type: ignore[type-arg]
+def _ranks(runs: Runs, methods: Sequence[str], keys: Sequence[Key], workers: int) -> str:
     budgets = [b for b in ANYTIME if b <= BUDGETS[workers]]
     by_budget = {b: ranking(runs, methods, keys, b) for b in budgets}
     order = np.argsort(by_budget[READ].mean)
@@ -103,7 +103,7 @@ def _ranks(runs: Runs, methods: Sequence[str], keys: Sequence, workers: int) -> 
     return f"{len(keys)} runs of each method on {n} problems; 95 % bootstrap intervals.\n\n" + _table(head, rows)
 
 
-def _regrets(runs: Runs, methods: Sequence[str], keys: Sequence) -> str:  # type: ignore[type-arg]
+def _regrets(runs: Runs, methods: Sequence[str], keys: Sequence[Key]) -> str:
     of = medians(runs, methods, keys, READ)
     pooled = {m: np.quantile(regrets(runs[m], keys, READ), (0.25, 0.5, 0.75)) for m in methods}
     names = sorted({key.problem for key in keys})
@@ -117,7 +117,7 @@ def _regrets(runs: Runs, methods: Sequence[str], keys: Sequence) -> str:  # type
     return f"Median normalised regret at {READ}, lowest in bold:\n\n" + _table(head, rows)
 
 
-def _against(runs: Runs, methods: Sequence[str], keys: Sequence, main: str | None) -> str:  # type: ignore[type-arg]
+def _against(runs: Runs, methods: Sequence[str], keys: Sequence[Key], main: str | None) -> str:
     """Ours beside every peer at the budget READ: ratios of medians, and where the peer is better."""
     ours = [m for m in methods if m.startswith("ours-") and m != "ours-Random-None"]
     peers = [m for m in methods if m not in ours and m not in RANDOM]
@@ -137,7 +137,7 @@ def _against(runs: Runs, methods: Sequence[str], keys: Sequence, main: str | Non
     return f"{text}\n\n{_table(head, rows)}"
 
 
-def _loss(runs: Runs, mine: str, peer: str, keys: Sequence, name: str) -> str:  # type: ignore[type-arg]
+def _loss(runs: Runs, mine: str, peer: str, keys: Sequence[Key], name: str) -> str:
     ours, theirs = (regrets(runs[m], keys, READ) for m in (mine, peer))
     if np.median(theirs) >= np.median(ours):
         return ""

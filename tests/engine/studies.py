@@ -61,6 +61,19 @@ TINY = Space(
     )
 )
 """Eight configurations."""
+FIELD_OF_VIEW = Space(
+    (
+        IntParameter("blocks", 1, 5),
+        IntParameter("convolutions", 1, 7),
+        IntParameter("logFilters", 2, 7),
+        OrdinalParameter("filterSize", (3, 5)),
+        IntParameter("logRate", -7, 0),
+        IntParameter("logBatch", 2, 8),
+        IntParameter("epochs", 10, 100, step=10),
+        CategoricalParameter("augmentation", ("yes", "no")),
+    )
+)
+"""The 470 400 configurations of the ISBI 2017 paper, Table 1."""
 
 HARTMANN_A = np.array(
     [

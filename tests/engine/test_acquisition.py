@@ -15,7 +15,7 @@ from engine.studies import HARTMANN6, MIXED, TINY
 from hpo_engine.acquisition.functions import LCB, AcquisitionFunction, LogEI, LogPI, beta
 from hpo_engine.acquisition.log_ei import log_ei, log_ei_slopes, log_h
 from hpo_engine.acquisition.maximise import maximise
-from hpo_engine.acquisition.pending import condemns, with_believed, with_failures
+from hpo_engine.acquisition.pending import condemns, with_believed
 from hpo_engine.acquisition.thompson import thompson
 from hpo_engine.samplers.gp import improved
 from hpo_engine.space import CategoricalParameter, FloatParameter, IntParameter, Space
@@ -174,13 +174,6 @@ def test_believed_trials_leave_means_and_take_doubt() -> None:
     assert np.allclose(after.predict(elsewhere)[0], before.predict(elsewhere)[0], atol=1e-8)
     assert np.all(after.predict(elsewhere)[1] <= before.predict(elsewhere)[1] + 1e-12)
     assert np.all(after.predict(running)[1] < 0.2 * before.predict(running)[1])
-
-
-def test_failures_repel() -> None:
-    before = posterior(MIXED)
-    failed = MIXED.snap(np.random.default_rng(1).random((2, MIXED.dimension)))
-    after = with_failures(before, failed)
-    assert np.allclose(after.predict(failed)[0], np.max(before.y), atol=0.05)
 
 
 def test_only_the_configurations_own_failures_condemn_it() -> None:

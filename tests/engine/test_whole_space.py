@@ -8,29 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from engine.studies import BRANIN, TINY
+from engine.studies import BRANIN, FIELD_OF_VIEW, TINY
 from hpo_engine.acquisition.functions import LCB, AcquisitionFunction, LogEI, LogPI
 from hpo_engine.acquisition.whole_space import best_of_space
 from hpo_engine.enumeration import Enumeration
 from hpo_engine.parameters import FloatArray, IntArray
-from hpo_engine.space import CategoricalParameter, Condition, FloatParameter, IntParameter, OrdinalParameter, Space
+from hpo_engine.space import CategoricalParameter, Condition, FloatParameter, IntParameter, Space
 from hpo_engine.surrogate.fitting import fit_surrogate
 from hpo_engine.surrogate.kernels import metrics
 from hpo_engine.surrogate.posterior import Posterior
 
-FIELD_OF_VIEW = Space(
-    (
-        IntParameter("blocks", 1, 5),
-        IntParameter("convolutions", 1, 7),
-        IntParameter("logFilters", 2, 7),
-        OrdinalParameter("filterSize", (3, 5)),
-        IntParameter("logRate", -7, 0),
-        IntParameter("logBatch", 2, 8),
-        IntParameter("epochs", 10, 100, step=10),
-        CategoricalParameter("augmentation", ("yes", "no")),
-    )
-)
-"""The 470 400 configurations of the ISBI 2017 paper, Table 1."""
 CONDITIONAL = Space(
     (
         CategoricalParameter("optimizer", ("SGD", "Adam")),

@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 from hpo_engine.memory import Memory
 from hpo_engine.parameters import FloatArray
 from hpo_engine.study import Kernel as KernelName
-from hpo_engine.surrogate.curves import JITTER, CurveData, CurveParameters, CurvePosterior, remaining, spread_points
+from hpo_engine.surrogate.curves import JITTER, CurveData, CurveParameters, CurvePosterior, remaining
 from hpo_engine.surrogate.kernels import Metric, radial, squared_distance
 from hpo_engine.surrogate.priors import Priors, default_priors
 
@@ -159,7 +159,7 @@ def thinned(data: CurveData, limit: int) -> CurveData:
     else:
         best, others = ends, np.setdiff1d(np.arange(n), ends)
         others = others[np.argsort(-data.resource[others], kind="stable")][: limit - len(ends)]
-    return spread_points(data, sorted(int(i) for i in (*best, *others)))
+    return data[np.sort(np.concatenate([best, others]))]
 
 
 def _search(

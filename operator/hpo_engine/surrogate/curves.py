@@ -19,7 +19,6 @@ s(t)² (σ_g² + σ_h² b(t)²) ρ(x, x'), to whose data each observation contri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import log
@@ -47,7 +46,7 @@ class CurveData:
     y: FloatArray
     maximum: int
 
-    def __getitem__(self, part: slice) -> CurveData:
+    def __getitem__(self, part: slice | IntArray) -> CurveData:
         return CurveData(self.X[part], self.resource[part], self.trial[part], self.y[part], self.maximum)
 
     def with_points(self, X: FloatArray, resource: FloatArray, trial: IntArray, y: FloatArray) -> CurveData:
@@ -224,9 +223,3 @@ def remaining(resource: FloatArray, maximum: int, exponent: float) -> FloatArray
         return np.zeros_like(resource)
     end = float(maximum) ** -exponent
     return np.asarray((resource**-exponent - end) / (1 - end))
-
-
-def spread_points(data: CurveData, keep: Sequence[int]) -> CurveData:
-    """Only the observations at positions ``keep``."""
-    chosen = np.asarray(keep, dtype=np.int64)
-    return CurveData(data.X[chosen], data.resource[chosen], data.trial[chosen], data.y[chosen], data.maximum)

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg import LinAlgError
 
 from hpo_engine.memory import Memory
-from hpo_engine.parameters import FloatArray, IntArray
+from hpo_engine.parameters import FloatArray
 from hpo_engine.surrogate.block_factor import DENSE, BlockFactor, RowBlock
 from hpo_engine.surrogate.cholesky import JITTERS
 from hpo_engine.surrogate.kernels import Embedded, Kernel
@@ -125,11 +125,6 @@ class Posterior:
         mean_slopes = self.kernel.pulled(z, x, radial * self.alpha[:, None])
         sd_slopes = -self.kernel.pulled(z, x, radial * solved) / sd[:, None]
         return self.mean + cross.T @ self.alpha, sd, mean_slopes, sd_slopes
-
-    def predict_with_slopes(self, z: FloatArray, coordinates: IntArray) -> tuple[float, float, FloatArray, FloatArray]:
-        """Mean and sd at one point ``z`` (d,), and the derivatives (c,) of both by some of its active coordinates."""
-        mean, sd, mean_slopes, sd_slopes = self.slopes(z[None, :])
-        return float(mean[0]), float(sd[0]), mean_slopes[0, coordinates], sd_slopes[0, coordinates]
 
     def with_data(self, X: FloatArray, y: FloatArray) -> Posterior:
         """After ``X`` (m, d) with outputs ``y`` (m,) as well, hyperparameters unchanged; O(n² m)."""
