@@ -10,7 +10,7 @@ from search.methods import METHODS
 from search.queue import ROUND, Batch, due, installed, perform, rounds
 from search.store import Key, Store
 
-OURS = ("ours-Random-None", "ours-GP-None", "ours-GP-Hyperband", "ours-TPE-Hyperband")
+OURS = ("ours-GP-FreezeThaw", "ours-Random-None", "ours-GP-None", "ours-GP-Hyperband", "ours-TPE-Hyperband")
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--timeout", type=float, default=36000.0, help="seconds for one batch: a method, a round of seeds, all problems"
     )
-    parser.add_argument("--ours", help="report: the method of ours that is compared with the peers")
+    parser.add_argument("--ours", default=OURS[0], help="report: the method of ours that is compared with the peers")
     parser.add_argument("--raw", type=Path, default=Store().folder, help="folder of the raw results")
     parser.add_argument("--out", type=Path, default=Store().folder.parent, help="folder of the report")
     return parser.parse_args()
