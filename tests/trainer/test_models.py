@@ -9,7 +9,8 @@ import torch
 from hpo_trainer.config import ClassificationConfig, SegmentationConfig
 from hpo_trainer.data.augmentation import apply_gamma, augment_images, augment_pairs, random_affine
 from hpo_trainer.data.segmentation import Sample
-from hpo_trainer.evaluation import DiceByCase, classification_metrics
+from hpo_trainer.evaluation.classification import classification_metrics
+from hpo_trainer.evaluation.segmentation import DiceByCase
 from hpo_trainer.networks import BlockNetwork, parameter_count, u_net
 from hpo_trainer.seeding import derive, generator
 from hpo_trainer.tasks.segmentation import by_case, criterion, random_patch

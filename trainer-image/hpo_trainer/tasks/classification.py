@@ -14,7 +14,7 @@ from hpo_trainer.config import ClassificationConfig
 from hpo_trainer.data.augmentation import augment_images
 from hpo_trainer.data.classification import ClassificationData, load
 from hpo_trainer.device import to_device
-from hpo_trainer.evaluation import classification_metrics
+from hpo_trainer.evaluation.classification import classification_metrics
 from hpo_trainer.loop import Learner, Metrics
 from hpo_trainer.networks import BlockNetwork, optimizer
 from hpo_trainer.seeding import derive, generator

@@ -15,7 +15,7 @@ from hpo_trainer.data.augmentation import augment_pairs
 from hpo_trainer.data.segmentation import Sample, SegmentationData, load
 from hpo_trainer.data.template import pieces, template
 from hpo_trainer.device import to_device
-from hpo_trainer.evaluation import DiceByCase, dice_names
+from hpo_trainer.evaluation.segmentation import DiceByCase, dice_names
 from hpo_trainer.loop import Learner, Metrics
 from hpo_trainer.networks import optimizer
 from hpo_trainer.networks.template import Deformed, TemplateNetwork, jacobian_determinants

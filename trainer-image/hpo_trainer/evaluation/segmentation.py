@@ -1,4 +1,4 @@
-"""Metrics of the built-in tasks, from predictions and truth."""
+"""How well structures are outlined."""
 
 from __future__ import annotations
 
@@ -6,16 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-
-
-def classification_metrics(predicted: Tensor, labels: Tensor, classes: int) -> dict[str, float]:
-    """accuracy, balanced_accuracy (mean recall of the classes that occur) and errors; both tensors (N,), int64."""
-    correct = predicted == labels
-    count = torch.bincount(labels, minlength=classes)
-    hits = torch.bincount(labels[correct], minlength=classes)
-    recall = hits[count > 0].double() / count[count > 0]
-    errors = int((~correct).sum())
-    return {"accuracy": 1 - errors / len(labels), "balanced_accuracy": float(recall.mean()), "errors": float(errors)}
 
 
 def dice_names(classes: Sequence[str]) -> tuple[str, ...]:

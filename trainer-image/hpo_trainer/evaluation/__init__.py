@@ -1,0 +1,1 @@
+"""Metrics of the built-in tasks, from predictions and truth."""
