@@ -62,6 +62,7 @@ fix: $(VENV)/.installed ## what check can mend by itself
 	$(BIN)/python -m hpo_operator.manifests
 
 include benchmarks/search/search.mk
+include benchmarks/medical/medical.mk
 
 manifests: $(VENV)/.installed ## generate the CRDs and the Role from the typed objects
 	$(BIN)/python -m hpo_operator.manifests

@@ -1,0 +1,128 @@
+"""Trials and studies as a cluster runs them, in processes of their own, and what they cost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from medical.data import ROOT, VOLUME, WORK
+
+Raw = Mapping[str, Any]
+ENVIRONMENT = {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'trainer-image'}"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """``metrics`` of a finished trial; ``seconds`` by the clock and ``cpu_seconds`` of the processor, of all threads."""
+
+    metrics: dict[str, float]
+    seconds: float
+    cpu_seconds: float
+    folder: Path
+
+
+def run_trial(task: str, config: Raw, *, seed: int, epochs: int, threads: int = 1) -> Run:
+    """Train one configuration to ``epochs``, or read what that gave before. Its checkpoint stays in ``folder``.
+
+    The name of the folder is a digest of everything asked for; delete ``.hpo/medical/trials`` to measure anew.
+    """
+    asked = {"task": task, "config": dict(config), "seed": seed, "epochs": epochs, "threads": threads}
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+    folder = WORK / "trials" / digest
+    stored = folder / "run.json"
+    if not stored.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / "asked.json").write_text(json.dumps(asked, indent=1))
+        metrics, seconds, cpu = _train(folder, task, config, seed, epochs, threads)
+        stored.write_text(json.dumps({"metrics": metrics, "seconds": seconds, "cpu_seconds": cpu}))
+    return Run(**json.loads(stored.read_text()), folder=folder)
+
+
+def _train(
+    folder: Path, task: str, config: Raw, seed: int, epochs: int, threads: int
+) -> tuple[dict[str, float], float, float]:
+    variables = {
+        "HPO_TASK": task,
+        "HPO_CONFIG": json.dumps(config),
+        "HPO_PARAMETERS": "{}",
+        "HPO_RESOURCE_NAME": "epochs",
+        "HPO_RESOURCE": str(epochs),
+        "HPO_SEED": str(seed),
+        "HPO_THREADS": str(threads),
+        "OMP_NUM_THREADS": str(threads),
+        "HPO_DATA_DIR": str(VOLUME),
+        "HPO_CHECKPOINT_DIR": str(folder),
+        "HPO_TERMINATION_LOG": str(folder / "message"),
+    }
+    with (folder / "log").open("w") as log:
+        _, seconds, cpu = _timed([sys.executable, "-m", "hpo_trainer"], variables, log)
+    message = json.loads((folder / "message").read_text().splitlines()[-1])
+    if message["hpo"] != "measurement":
+        raise SystemExit(f"{folder}: {message['reason']}: {message['message']}")
+    return message["metrics"], seconds, cpu
+
+
+@dataclass(frozen=True)
+class Study:
+    """A finished ``hpo run``: its objects as they were stored, and what it cost."""
+
+    study: dict[str, Any]
+    trials: list[dict[str, Any]]
+    seconds: float
+    cpu_seconds: float
+    state: Path
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The incumbent trial's object."""
+        name = self.study["status"]["best"]["trial"]
+        return next(trial for trial in self.trials if trial["metadata"]["name"] == name)
+
+
+def run_study(manifest: Raw) -> Study:
+    """``hpo run`` of a study whose claim ``data`` is the volume, or what it gave before; its name must be its own."""
+    name = manifest["metadata"]["name"]
+    state = WORK / "studies" / name
+    cost = WORK / "studies" / f"{name}.json"
+    if not cost.exists():
+        state.parent.mkdir(parents=True, exist_ok=True)
+        file = state.parent / f"{name}.yaml"
+        file.write_text(yaml.safe_dump(dict(manifest), sort_keys=False))
+        command = [sys.executable, "-m", "hpo_operator.cli.main", "run", str(file), "--fresh", "--state", str(state)]
+        with (state.parent / f"{name}.log").open("w") as log:
+            code, seconds, cpu = _timed([*command, "--volume", f"data={VOLUME}"], {}, log)
+        if code not in (0, 1):
+            raise SystemExit(f"{name}: hpo run ended with {code}; see {log.name}")
+        cost.write_text(json.dumps({"seconds": seconds, "cpu_seconds": cpu}))
+    study = json.loads((state / "study" / f"{name}.json").read_text())
+    trials = [json.loads(path.read_text()) for path in sorted((state / "trials").glob("*.json"))]
+    return Study(study, trials, **json.loads(cost.read_text()), state=state)
+
+
+def _timed(command: list[str], variables: Mapping[str, str], log: Any) -> tuple[int, float, float]:
+    """Exit code, seconds by the clock, and processor seconds of the process and all that it waited for."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    code = subprocess.run(
+        command, env=os.environ | ENVIRONMENT | variables, stdout=log, stderr=log, check=False
+    ).returncode
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return code, time.monotonic() - started, cpu
+
+
+def plain(run: Run) -> dict[str, Any]:
+    """For the raw numbers of a report."""
+    return {key: value for key, value in asdict(run).items() if key != "folder"}
