@@ -25,7 +25,7 @@ ENVIRONMENT = {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'trainer-image'}"}
 
 @dataclass(frozen=True)
 class Run:
-    """``metrics`` of a finished trial; ``seconds`` by the clock and ``cpu_seconds`` of the processor, of all threads."""
+    """A finished trial; ``seconds`` by the clock, ``cpu_seconds`` of the processor, all threads together."""
 
     metrics: dict[str, float]
     seconds: float
