@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
@@ -16,6 +16,8 @@ PLATEAU = np.array([0.2, 0.4, 0.5, *np.linspace(0.69, 0.7, 30), 9.0, 50.0, 1e12]
 
 
 @given(st.lists(st.floats(-50, 50), min_size=1, max_size=20), st.floats(0, 2))
+@example([1.0, -1.0], 5e-324)
+@example([1.0, -1.0], 1e-11)
 def test_yeo_johnson_comes_back(xs: list[float], power: float) -> None:
     x = np.sort(np.array(xs))
     y = yeo_johnson(x, power)

@@ -22,6 +22,7 @@ from hpo_engine.parameters import FloatArray
 RATIO = 3.0
 ENOUGH_FOR_POWER = 6
 """With fewer values λ is noise, and stays 1: no power transform."""
+SMALLEST_POWER = 1e-12
 LAMBDA_SD = 1.0
 """λ is believed to be 1, give or take this much."""
 
@@ -61,20 +62,26 @@ def fit_power(losses: FloatArray) -> PowerTransform:
 
 def yeo_johnson(x: FloatArray, power: float) -> FloatArray:
     """Element by element; ``power`` λ in [0, 2]."""
-    positive, negative = np.maximum(x, 0.0), np.minimum(x, 0.0)
-    up = np.log1p(positive) if power == 0 else np.expm1(power * np.log1p(positive)) / power
-    mirrored = 2.0 - power
-    down = -np.log1p(-negative) if mirrored == 0 else -np.expm1(mirrored * np.log1p(-negative)) / mirrored
+    up = _box_cox(np.log1p(np.maximum(x, 0.0)), power)
+    down = -_box_cox(np.log1p(-np.minimum(x, 0.0)), 2.0 - power)
     return np.asarray(up + down)
 
 
 def inverse_yeo_johnson(y: FloatArray, power: float) -> FloatArray:
     """The x of ``yeo_johnson(x, power)``."""
-    positive, negative = np.maximum(y, 0.0), np.minimum(y, 0.0)
-    up = np.expm1(positive) if power == 0 else np.expm1(np.log1p(power * positive) / power)
-    mirrored = 2.0 - power
-    down = -np.expm1(-negative) if mirrored == 0 else -np.expm1(np.log1p(-mirrored * negative) / mirrored)
+    up = np.expm1(_inverse_box_cox(np.maximum(y, 0.0), power))
+    down = -np.expm1(_inverse_box_cox(-np.minimum(y, 0.0), 2.0 - power))
     return np.asarray(up + down)
+
+
+def _box_cox(logs: FloatArray, power: float) -> FloatArray:
+    """(t^λ - 1) / λ of t = exp(``logs``): log t where λ is so small that products with it lose their digits."""
+    return logs if power < SMALLEST_POWER else np.asarray(np.expm1(power * logs) / power)
+
+
+def _inverse_box_cox(y: FloatArray, power: float) -> FloatArray:
+    """The ``logs`` of ``_box_cox``."""
+    return y if power < SMALLEST_POWER else np.asarray(np.log1p(power * y) / power)
 
 
 def fence(losses: FloatArray) -> float:
