@@ -21,6 +21,7 @@ from hpo_operator.api.errors import InvalidObject
 from hpo_operator.api.parse import parse_study
 from hpo_operator.cli.data import data
 from hpo_operator.cli.history_plot import save_history
+from hpo_operator.cli.init import init
 from hpo_operator.cli.study_file import StudyFileError, read_study_files
 from hpo_operator.cli.table import study_view
 from hpo_operator.cli.trainer_process import source_roots
@@ -33,6 +34,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Hyper-parameter studies, here or on a cluster.",
 )
+app.command()(init)
 app.add_typer(data, name="data")
 errors = Console(stderr=True)
 INVALID, INTERRUPTED = 2, 130

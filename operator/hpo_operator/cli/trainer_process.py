@@ -28,6 +28,25 @@ def run_trainer_module(module: str, arguments: Sequence[str], environment: Mappi
 
     Raises TrainerAbsentError, before anything is started.
     """
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments], env=_environment(environment), check=False
+    ).returncode
+
+
+def trainer_module_output(module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
+    """As ``run_trainer_module``, but its standard output is returned beside the exit code."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        env=_environment(environment),
+        check=False,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return done.returncode, done.stdout
+
+
+def _environment(given: Mapping[str, str]) -> dict[str, str]:
+    """With the trainer on the path. Raises TrainerAbsentError."""
     absent = [name for name in NEEDED if find_spec(name) is None]
     if not source_roots() and find_spec("hpo_trainer") is None:
         absent.insert(0, "hpo_trainer")
@@ -36,7 +55,5 @@ def run_trainer_module(module: str, arguments: Sequence[str], environment: Mappi
             f"this command needs the trainer's packages, and {', '.join(absent)} is not installed: "
             "pip install 'hpo-operator[trainer]'"
         )
-    path = os.pathsep.join([*map(str, source_roots()), *filter(None, [environment.get("PYTHONPATH")])])
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments], env={**environment, "PYTHONPATH": path}, check=False
-    ).returncode
+    path = os.pathsep.join([*map(str, source_roots()), *filter(None, [given.get("PYTHONPATH")])])
+    return {**given, "PYTHONPATH": path}
