@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,18 +41,26 @@ PATIENT_COLUMNS = ("patient", "group", "patient_id", "volume")
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """``images``: float32, (N, 1, S, S), standardised by the training images; ``labels``: int64, (N,)."""
+    """``images``: float32, (N, 1, S, S), standardised by the training images; ``labels``: int64, (N,).
+
+    ``names``: what each image is called. ``groups``: the patient of each, none where nobody tells.
+    """
 
     images: Tensor
     labels: Tensor
+    names: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ClassificationData:
+    """``test``: reads the test side as the other two were read; None where there is none. No trial ever calls it."""
+
     train: LabelledImages
     validation: LabelledImages
     classes: tuple[str, ...]
     fingerprint: str
+    test: Callable[[Callable[[], None]], LabelledImages | None]
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,8 @@ class Source:
     """A data set before its images are read: what ``image(i)`` is labelled, and who validates.
 
     ``files``: the file of each image, none for an archive. ``groups``: the patient of each, none where nobody tells.
-    ``rest``: what the images are called that are in neither side of the split.
+    ``rest``: what the images are called that are in neither side of the split. ``names``: what each image is called,
+    for people. ``test``: the images on the test side; those of an archive are a source of their own.
     """
 
     path: Path
@@ -68,9 +77,11 @@ class Source:
     classes: tuple[str, ...]
     split: splits.Split
     image: Callable[[int], Image]
+    names: tuple[str, ...]
     files: tuple[Path, ...] = ()
     groups: tuple[str, ...] = ()
     rest: str = "left out"
+    test: splits.Indices = field(default_factory=splits.nothing)
 
 
 def load(data_dir: Path, config: ClassificationConfig, poll: Callable[[], None]) -> ClassificationData:
@@ -86,11 +97,21 @@ def load(data_dir: Path, config: ClassificationConfig, poll: Callable[[], None])
     mean, deviation = train.mean(), train.std(correction=0)
     if deviation == 0:
         raise BadData(source.path, "all training images have one and the same grey value")
+
+    def labelled(of: Source, images: Tensor, indices: splits.Indices) -> LabelledImages:
+        names, groups = (tuple(known[i] for i in indices) if known else () for known in (of.names, of.groups))
+        return LabelledImages((images - mean) / deviation, torch.from_numpy(of.labels[indices]), names, groups)
+
+    def test(poll: Callable[[], None]) -> LabelledImages | None:
+        side = source if source.test.size else _archive_test(source)
+        return None if side is None else labelled(side, _read(side, side.test, config.image_size, poll), side.test)
+
     return ClassificationData(
-        LabelledImages((train - mean) / deviation, torch.from_numpy(source.labels[chosen])),
-        LabelledImages((validation - mean) / deviation, torch.from_numpy(source.labels[source.split.validation])),
+        labelled(source, train, chosen),
+        labelled(source, validation, source.split.validation),
         source.classes,
         digest(train, source.labels[chosen], validation, source.labels[source.split.validation], source.classes),
+        test,
     )
 
 
@@ -138,6 +159,7 @@ def _folder(path: Path, config: ClassificationConfig) -> Source:
         labels = np.array([classes.index(row.name) for row in rows], dtype=np.int64)
         sides, groups = np.array([row.side for row in rows]), tuple(row.group for row in rows if row.group)
         split = splits.Split(np.flatnonzero(sides == "train"), np.flatnonzero(sides == "val"))
+        test = np.flatnonzero(sides == "test")
     else:
         if {"train", "test"} & {name.lower() for name in classes}:
             raise BadData(path, "expected one folder per class, found train or test; name the split in a splitFile")
@@ -146,10 +168,12 @@ def _folder(path: Path, config: ClassificationConfig) -> Source:
         labels = np.array([i for i, _ in found], dtype=np.int64)
         if not files:
             raise BadData(path, f"no {', '.join(IMAGE_SUFFIXES)} file in a folder named after its class")
-        split, groups = splits.by_blocks(labels, config.validation_fraction), ()
+        split, groups, test = splits.by_blocks(labels, config.validation_fraction), (), splits.nothing()
     _check_units(path, files)
+    names = tuple(f"{file.parent.name}/{file.name}" for file in files)
     patients = groups if len(groups) == len(files) else ()
-    return Source(path, labels, classes, split, lambda i: read_image(files[i]), tuple(files), patients, rest="test")
+    source = Source(path, labels, classes, split, lambda i: read_image(files[i]), names, tuple(files), patients)
+    return replace(source, rest="test", test=test)
 
 
 def _images_in(folder: Path) -> list[Path]:
@@ -218,6 +242,9 @@ def _archive(path: Path, config: ClassificationConfig) -> Source:
             _classes(arrays, labels, path),
             split,
             lambda i: _unit(images[0][i] if i < count else images[1][i - count], f"{path}: image {i}"),
+            tuple(
+                f"{side}_images[{i}]" for side, of in zip(("train", "val"), images, strict=True) for i in range(len(of))
+            ),
         )
     for name in ("images", "labels", "groups"):
         if name not in arrays:
@@ -228,18 +255,30 @@ def _archive(path: Path, config: ClassificationConfig) -> Source:
     groups = _labels(arrays["groups"], len(grey), f"{path}[groups]", lowest=splits.LEFT_OUT)
     split = splits.by_groups(groups, labels, config.validation_fraction)
     patients = tuple("" if group == splits.LEFT_OUT else str(group) for group in groups)
-    classes = _classes(arrays, labels, path)
-    return Source(path, labels, classes, split, lambda i: _unit(grey[i], f"{path}: image {i}"), groups=patients)
+    classes, names = _classes(arrays, labels, path), tuple(f"images[{i}]" for i in range(len(grey)))
+    return Source(path, labels, classes, split, lambda i: _unit(grey[i], f"{path}: image {i}"), names, groups=patients)
 
 
 def find_test(path: Path) -> tuple[Labels, Callable[[int], Image]]:
-    """The labels of a MedMNIST archive's test images, and the images; for comparing them, never for a trial."""
+    """The labels of an archive's test images, and the images; never for a trial."""
     arrays = read_arrays(path, test=True)
     if not {"test_images", "test_labels"} <= set(arrays):
         return np.zeros(0, dtype=np.int64), lambda i: np.zeros((0, 0), dtype=np.float32)
     grey = _grey(arrays["test_images"], f"{path}[test_images]")
     labels = _labels(arrays["test_labels"], len(grey), f"{path}[test_labels]")
     return labels, lambda i: _unit(grey[i], f"{path}: test image {i}")
+
+
+def _archive_test(source: Source) -> Source | None:
+    """The test arrays of an archive, where there are any, as a source of their own."""
+    labels, image = (
+        find_test(source.path) if source.path.suffix == ".npz" else (np.zeros(0, dtype=np.int64), source.image)
+    )
+    if not labels.size:
+        return None
+    names = tuple(f"test_images[{i}]" for i in range(len(labels)))
+    nobody = splits.Split(splits.nothing(), splits.nothing())
+    return Source(source.path, labels, source.classes, nobody, image, names, test=np.arange(len(labels)))
 
 
 def _grey(images: Array, source: str) -> Array:

@@ -82,6 +82,16 @@ def read(folder: Path) -> Description:
     )
 
 
+def read_test(folder: Path) -> tuple[Case, ...]:
+    """The pairs under ``test``, none where that lists images without labels, as the Decathlon does. Raises BadData."""
+    path = folder / DESCRIPTION_FILE
+    pairs = read_json(path).get("test")
+    if not isinstance(pairs, list) or not all(isinstance(pair, dict) and "label" in pair for pair in pairs):
+        return ()
+    cases = [_case(folder, pair, f"{path}: test[{i}]") for i, pair in enumerate(pairs)]
+    return tuple(sorted(cases, key=lambda case: case.name))
+
+
 def _case(folder: Path, pair: Any, where: str) -> Case:
     if not isinstance(pair, dict) or not all(isinstance(pair.get(key), str) for key in ("image", "label")):
         raise BadData(where, f"expected an object with image and label, found {pair!r}")

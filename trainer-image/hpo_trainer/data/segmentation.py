@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo_trainer.config import SegmentationConfig
-from hpo_trainer.data import decathlon, splits
+from hpo_trainer.data import decathlon, nifti, splits
 from hpo_trainer.data.digest import digest
 from hpo_trainer.data.files import Array, Image, find_data_set, finite, read_arrays
 from hpo_trainer.data.intensity import normalize
@@ -23,21 +23,31 @@ Mask = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Sample:
-    """``image``: float32, (C, *S), normalised; ``mask``: uint8, (*S); ``case``: the volume or group it is a part of."""
+    """``image``: float32, (C, *S), normalised; ``mask``: uint8, (*S); ``case``: the volume or group it is a part of.
+
+    ``item``: the volume or image of the source that it is, or is a slice of.
+    """
 
     image: Tensor
     mask: Tensor
     case: int
+    item: int = 0
 
 
 @dataclass(frozen=True)
 class SegmentationData:
-    """``classes[0]`` is the background. Samples have their own sizes."""
+    """``classes[0]`` is the background. Samples have their own sizes.
+
+    ``test``: reads the test side, as the other two were read, with its own source; None where there is none. No trial
+    ever calls it.
+    """
 
     train: tuple[Sample, ...]
     validation: tuple[Sample, ...]
     classes: tuple[str, ...]
     fingerprint: str
+    source: Source
+    test: Callable[[Callable[[], None]], tuple[Source, tuple[Sample, ...]] | None]
 
     @property
     def channels(self) -> int:
@@ -49,6 +59,8 @@ class Source:
     """A data set before it is read; ``pair(i)`` gives image (C, *S) and mask (*S) of item ``i`` as stored.
 
     ``files``: the image file of each item, none for an archive. ``missing``: what to raise for each that is not there.
+    ``names``: what each item is called. ``spacing(i)``: millimetres from voxel to voxel along each axis of item ``i``;
+    of an archive, which does not tell, 1. ``test``: the items on the test side.
     """
 
     path: Path
@@ -56,8 +68,16 @@ class Source:
     cases: NDArray[np.int64]
     split: splits.Split
     pair: Callable[[int], tuple[Image, Mask]]
+    names: tuple[str, ...]
+    spacing: Callable[[int], tuple[float, ...]]
     files: tuple[Path, ...] = ()
     missing: tuple[BadData, ...] = ()
+    test: splits.Indices = field(default_factory=splits.nothing)
+
+    def case_name(self, case: int) -> str:
+        """The name of its one item, or the number of its group."""
+        items = np.flatnonzero(self.cases == case)
+        return self.names[int(items[0])] if len(items) == 1 else f"group {case}"
 
 
 def load(data_dir: Path, config: SegmentationConfig, poll: Callable[[], None]) -> SegmentationData:
@@ -72,12 +92,25 @@ def load(data_dir: Path, config: SegmentationConfig, poll: Callable[[], None]) -
     validation = tuple(_samples(source, source.split.validation, config, poll))
     _check_classes(source, train, "training")
     _check_classes(source, validation, "validation")
-    return SegmentationData(train, validation, source.classes, _fingerprint(train, validation, source.classes))
+
+    def test(poll: Callable[[], None]) -> tuple[Source, tuple[Sample, ...]] | None:
+        side = find_test(source)
+        return None if side is None else (side, tuple(_samples(side, side.test, config, poll)))
+
+    fingerprint = _fingerprint(train, validation, source.classes)
+    return SegmentationData(train, validation, source.classes, fingerprint, source, test)
 
 
 def find(path: Path, config: SegmentationConfig) -> Source:
     """What there is at ``path``, and who validates; no volume is read yet. Raises BadData and BadConfig."""
     return _decathlon(path, config) if path.is_dir() else _archive(path, config)
+
+
+def find_test(source: Source) -> Source | None:
+    """The same data set with its test side as ``test``; None where it has none. Raises BadData."""
+    if source.test.size:
+        return source
+    return _decathlon_test(source) if source.path.is_dir() else _archive_test(source)
 
 
 def _samples(
@@ -90,11 +123,11 @@ def _samples(
         image = normalize(image, config.normalization)
         case = int(source.cases[i])
         if mask.ndim == config.axes:
-            yield Sample(torch.from_numpy(image), torch.from_numpy(mask), case)
+            yield Sample(torch.from_numpy(image), torch.from_numpy(mask), case, int(i))
         else:
             for z in range(mask.shape[-1]):
                 slices = np.ascontiguousarray(image[..., z]), np.ascontiguousarray(mask[..., z])
-                yield Sample(torch.from_numpy(slices[0]), torch.from_numpy(slices[1]), case)
+                yield Sample(torch.from_numpy(slices[0]), torch.from_numpy(slices[1]), case, int(i))
 
 
 def _check_classes(source: Source, samples: Sequence[Sample], side: str) -> None:
@@ -133,28 +166,58 @@ def checked_mask(values: Array, image: Image, classes: int, source: object) -> M
 
 def _archive(path: Path, config: SegmentationConfig) -> Source:
     arrays = read_arrays(path)
-    for name in ("images", "masks", "groups"):
+    images, masks, groups = _archive_arrays(path, arrays, "")
+    if masks.ndim - 1 < config.axes:
+        raise BadConfig("HPO_CONFIG.dimensions", f"expected 2D, since {path} holds slices, found {config.dimensions}")
+    return _archive_source(
+        path, (images, masks, groups), _classes(arrays, masks, path), _fold(path, groups, config), ""
+    )
+
+
+def _archive_test(source: Source) -> Source | None:
+    """Of the arrays test_images, test_masks and test_groups."""
+    arrays = read_arrays(source.path, test=True)
+    if not arrays:
+        return None
+    found = _archive_arrays(source.path, arrays, "test_")
+    nobody = splits.Split(splits.nothing(), splits.nothing())
+    side = _archive_source(source.path, found, source.classes, nobody, "test_")
+    return replace(side, test=np.flatnonzero(found[2] != splits.LEFT_OUT))
+
+
+def _archive_arrays(path: Path, arrays: dict[str, Array], prefix: str) -> tuple[Array, Array, NDArray[np.int64]]:
+    """Images (N, C, *S), masks (N, *S) and groups (N,)."""
+    names = [f"{prefix}{name}" for name in ("images", "masks", "groups")]
+    for name in names:
         if name not in arrays:
-            raise BadData(path, f"expected arrays images, masks, groups; no {name} among {', '.join(sorted(arrays))}")
-    images, masks = arrays["images"], arrays["masks"]
-    images = images[:, None] if images.ndim == masks.ndim else images
-    if masks.ndim not in (3, 4) or images.ndim != masks.ndim + 1 or len(images) != len(masks):
+            raise BadData(path, f"expected arrays {', '.join(names)}; no {name} among {', '.join(sorted(arrays))}")
+    images, masks, groups = (arrays[name] for name in names)
+    shaped = images[:, None] if images.ndim == masks.ndim else images
+    if masks.ndim not in (3, 4) or shaped.ndim != masks.ndim + 1 or len(images) != len(masks):
         raise BadData(
             path,
             "expected images (N, H, W), (N, C, H, W) or with a depth at the end, and masks of that shape without C, "
-            f"found {arrays['images'].shape} and {masks.shape}",
+            f"found {images.shape} and {masks.shape}",
         )
-    if masks.ndim - 1 < config.axes:
-        raise BadConfig("HPO_CONFIG.dimensions", f"expected 2D, since {path} holds slices, found {config.dimensions}")
-    groups = _groups(arrays["groups"], len(masks), path)
-    classes = _classes(arrays, masks, path)
+    return shaped, masks, _groups(groups, len(masks), path)
+
+
+def _archive_source(
+    path: Path,
+    arrays: tuple[Array, Array, NDArray[np.int64]],
+    classes: tuple[str, ...],
+    split: splits.Split,
+    prefix: str,
+) -> Source:
+    images, masks, groups = arrays
 
     def pair(i: int) -> tuple[Image, Mask]:
-        where = f"{path}: image {i}"
+        where = f"{path}: {prefix.replace('_', ' ')}image {i}"
         image = finite(images[i], where)
         return image, checked_mask(masks[i], image, len(classes), where)
 
-    return Source(path, classes, groups, _fold(path, groups, config), pair)
+    names = tuple(f"{prefix}images[{i}]" for i in range(len(masks)))
+    return Source(path, classes, groups, split, pair, names, lambda i: (1.0,) * (masks.ndim - 1))
 
 
 def _fold(path: Path, groups: NDArray[np.int64], config: SegmentationConfig) -> splits.Split:
@@ -193,23 +256,44 @@ def _classes(arrays: dict[str, Array], masks: Array, path: Path) -> tuple[str, .
 def _decathlon(path: Path, config: SegmentationConfig) -> Source:
     description = decathlon.read(path)
     cases = np.arange(len(description.cases))
+    test = splits.nothing()
     if description.folds:
         if config.fold >= len(description.folds):
             raise BadConfig("HPO_CONFIG.fold", f"expected less than {len(description.folds)}, found {config.fold}")
         train, validation = description.folds[config.fold]
         where = f"{path / decathlon.SPLITS_FILE}[{config.fold}]"
         split = splits.by_names([case.name for case in description.cases], train, validation, where)
+        used = {name for fold in description.folds for side in fold for name in side}
+        test = np.flatnonzero([case.name not in used for case in description.cases])
     else:
         split = _fold(path, cases, config)
+    source = _decathlon_source(path, description, description.cases, split)
+    return replace(source, missing=description.missing, test=test)
 
+
+def _decathlon_test(source: Source) -> Source | None:
+    """Of the pairs under ``test`` in dataset.json, if these have labels."""
+    description = decathlon.read(source.path)
+    cases = decathlon.read_test(source.path)
+    if not cases:
+        return None
+    nobody = splits.Split(splits.nothing(), splits.nothing())
+    return replace(_decathlon_source(source.path, description, cases, nobody), test=np.arange(len(cases)))
+
+
+def _decathlon_source(
+    path: Path, description: decathlon.Description, cases: tuple[decathlon.Case, ...], split: splits.Split
+) -> Source:
     def pair(i: int) -> tuple[Image, Mask]:
-        case = description.cases[i]
-        image, labels = case.read()
+        image, labels = cases[i].read()
         if image.shape[0] != description.channels:
             raise BadData(
-                case.image, f"expected {description.channels} channels as dataset.json, found {image.shape[0]}"
+                cases[i].image, f"expected {description.channels} channels as dataset.json, found {image.shape[0]}"
             )
-        return image, checked_mask(labels, image, len(description.classes), case.label)
+        return image, checked_mask(labels, image, len(description.classes), cases[i].label)
 
-    files = tuple(case.image for case in description.cases)
-    return Source(path, description.classes, cases, split, pair, files, description.missing)
+    files, names = tuple(case.image for case in cases), tuple(case.name for case in cases)
+    numbers = np.arange(len(cases))
+    return Source(
+        path, description.classes, numbers, split, pair, names, lambda i: nifti.read_spacing(cases[i].image), files
+    )

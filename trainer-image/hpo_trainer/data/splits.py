@@ -31,6 +31,11 @@ class Split:
         assert not np.intersect1d(self.train, self.validation).size
 
 
+def nothing() -> Indices:
+    """The positions of no sample."""
+    return np.zeros(0, dtype=np.intp)
+
+
 def held_out(count: int, fraction: float) -> int:
     """How many of ``count`` are held out: the fraction, rounded, but at least one on either side (0 if count < 2)."""
     return min(max(1, round(count * fraction)), count - 1) if count > 1 else 0
