@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -30,6 +30,11 @@ class Learner(Protocol):
 
     @property
     def steps_per_epoch(self) -> int: ...
+
+    @property
+    def sides(self) -> Mapping[str, tuple[str, ...]]:
+        """``train`` and ``validation``: the names of the images on each side of the split."""
+        ...
 
     @property
     def metric_names(self) -> tuple[str, ...]:

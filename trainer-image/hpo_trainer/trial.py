@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
+from hpo_trainer import split_record
 from hpo_trainer.checkpoint import Checkpoints, Owner
 from hpo_trainer.config import (
     ClassificationConfig,
     SegmentationConfig,
+    TaskConfig,
     TemplateDeformationConfig,
     TransferSegmentationConfig,
     identity,
@@ -42,11 +46,17 @@ def run(settings: Settings, stop: Stop) -> Result:
     if settings.metrics_address is not None:
         telemetry.serve(*settings.metrics_address)
     device = prepare(settings.threads, settings.config.deterministic)
-    learner, data = _learner(settings, stop, device)
+
+    def poll() -> None:
+        stop.check("while reading the data set")
+
+    learner, data = open_learner(settings.config, settings.data_dir, settings.seed, device, poll)
     check_objective(settings.objective, (*learner.metric_names, "loss"))
     _log(f"{settings.task} on {device}, {torch.get_num_threads()} threads, {parameter_count(learner.model)} weights")
     owner = Owner(identity(settings.task, settings.config, settings.seed), data)
     store = Checkpoints(settings.checkpoint_dir, owner, _log) if settings.checkpoint_dir is not None else None
+    if settings.checkpoint_dir is not None:
+        split_record.write(settings.checkpoint_dir, data, learner.sides)
     progress = store.restore(learner) if store is not None else Progress()
     if progress.epoch:
         _log(f"resumed after epoch {progress.epoch}")
@@ -64,12 +74,11 @@ def run(settings: Settings, stop: Stop) -> Result:
     return Result(_measured(progress, settings, learner), settings.config.epochs, gpu_memory_peak_bytes())
 
 
-def _learner(settings: Settings, stop: Stop, device: torch.device) -> tuple[Learner, str]:
-    def poll() -> None:
-        stop.check("while reading the data set")
-
-    config = settings.config
-    given = settings.data_dir, settings.seed, device, poll
+def open_learner(
+    config: TaskConfig, data_dir: Path, seed: int, device: torch.device, poll: Callable[[], None]
+) -> tuple[Learner, str]:
+    """The task's learner before its first epoch, and the fingerprint of its data; ``poll`` is called while reading."""
+    given = data_dir, seed, device, poll
     if isinstance(config, ClassificationConfig):
         from hpo_trainer.tasks import classification
 

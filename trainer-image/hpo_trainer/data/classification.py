@@ -62,6 +62,11 @@ class ClassificationData:
     fingerprint: str
     test: Callable[[Callable[[], None]], LabelledImages | None]
 
+    @property
+    def sides(self) -> dict[str, tuple[str, ...]]:
+        """The names of the images that train and validate."""
+        return {"train": self.train.names, "validation": self.validation.names}
+
 
 @dataclass(frozen=True)
 class Source:

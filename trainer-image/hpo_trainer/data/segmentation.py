@@ -51,7 +51,13 @@ class SegmentationData:
 
     @property
     def channels(self) -> int:
-        return int(self.train[0].image.shape[0])
+        return int(self.validation[0].image.shape[0])
+
+    @property
+    def sides(self) -> dict[str, tuple[str, ...]]:
+        """The names of the items that train and validate."""
+        split = {"train": self.source.split.train, "validation": self.source.split.validation}
+        return {side: tuple(self.source.names[i] for i in items) for side, items in split.items()}
 
 
 @dataclass(frozen=True)

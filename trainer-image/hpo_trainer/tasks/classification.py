@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -33,6 +33,14 @@ class ClassificationLearner:
         self.optimizer = optimizer(self.model, config.optimizer, config.learning_rate, momentum=config.momentum)
         counts = torch.bincount(data.train.labels, minlength=len(data.classes))
         self._weights = (len(data.train.labels) / (len(counts) * counts)).to(device, torch.float32)
+
+    @property
+    def data(self) -> ClassificationData:
+        return self._data
+
+    @property
+    def sides(self) -> Mapping[str, tuple[str, ...]]:
+        return self._data.sides
 
     @property
     def steps_per_epoch(self) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,6 +35,7 @@ class SegmentationLearner:
     def __init__(self, config: SegmentationConfig, data: SegmentationData, seed: int, device: torch.device) -> None:
         self._config, self._seed, self._device, self._classes = config, seed, device, data.classes
         size = config.patch_size or whole_size((*data.train, *data.validation), config.depth)
+        self.data = replace(data, train=())  # which are kept padded
         self._train = [pad(sample, size) for sample in data.train]
         self._cases = by_case(data.validation)
         self._size = size
@@ -41,6 +43,10 @@ class SegmentationLearner:
         self.model: nn.Module = u_net(config, data.channels, len(data.classes)).to(device)
         self.optimizer = optimizer(self.model, config.optimizer, config.learning_rate, weight_decay=config.weight_decay)
         self._criterion = criterion(config.loss)
+
+    @property
+    def sides(self) -> Mapping[str, tuple[str, ...]]:
+        return self.data.sides
 
     @property
     def steps_per_epoch(self) -> int:
@@ -80,6 +86,11 @@ class SegmentationLearner:
             total += float(self.loss(logits, truth.to(self._device)))
             dice.add(logits.argmax(1).cpu(), truth)
         return dice.metrics() | {"validation_loss": total / len(self._cases)}
+
+    def probabilities(self, samples: Sequence[Sample], poll: Callable[[], None]) -> Tensor:
+        """(N, classes, *S), on the CPU, of samples of one size."""
+        batch = EVALUATION_BATCH[self._config.axes]
+        return torch.cat([self._logits(part, poll).cpu() for part in parts(samples, batch)]).softmax(1)
 
     def _logits(self, samples: Sequence[Sample], poll: Callable[[], None]) -> Tensor:
         """(N, classes, *S) of samples of one size, without the padding."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -30,6 +31,7 @@ class TemplateLearner:
         self, config: TemplateDeformationConfig, data: SegmentationData, seed: int, device: torch.device
     ) -> None:
         self._config, self._seed, self._device, self._classes = config, seed, device, data.classes
+        self.data = replace(data, train=())  # which are kept padded
         self._size = whole_size((*data.train, *data.validation), config.depth)
         self._train = [pad(sample, self._size) for sample in data.train if sample.mask.any()]
         self._cases = by_case(data.validation)
@@ -37,6 +39,10 @@ class TemplateLearner:
         torch.manual_seed(derive(seed, "weights"))
         self.model: nn.Module = TemplateNetwork(config, data.channels, shape).to(device)
         self.optimizer = optimizer(self.model, config.optimizer, config.learning_rate, weight_decay=config.weight_decay)
+
+    @property
+    def sides(self) -> Mapping[str, tuple[str, ...]]:
+        return self.data.sides
 
     @property
     def steps_per_epoch(self) -> int:
@@ -82,6 +88,19 @@ class TemplateLearner:
             dice.add(masks, torch.stack([sample.mask for sample in samples]))
         quality = {"components": float(most), "smallest_jacobian": smallest}
         return dice.metrics() | quality | {"validation_loss": total / len(self._cases)}
+
+    def probabilities(self, samples: Sequence[Sample], poll: Callable[[], None]) -> Tensor:
+        """(N, classes, *S), on the CPU, of samples of one size.
+
+        The softmax of the templates' soft masks before their sigmoid, beside 0 for the background: the most probable
+        class is the one that ``labels`` gives.
+        """
+        predicted = []
+        for part in parts(samples, EVALUATION_BATCH[self._config.axes]):
+            poll()
+            levels = self._judged(part)[0].levels[(slice(None), *_window(samples[0]))].cpu()
+            predicted.append(functional.pad(levels, (0, 0) * self._config.axes + (1, 0)))
+        return (torch.cat(predicted) * (4 / self._config.edge_width)).softmax(1)
 
     def _judged(self, samples: Sequence[Sample]) -> tuple[Deformed, float]:
         padded = [pad(sample, self._size) for sample in samples]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from hpo_trainer import checkpoint
 from hpo_trainer.config import SegmentationConfig, TransferSegmentationConfig, parse
 from hpo_trainer.data.digest import digest
-from hpo_trainer.data.segmentation import SegmentationData, load
+from hpo_trainer.data.segmentation import Sample, SegmentationData, load
 from hpo_trainer.failures import BadConfig, BadData
 from hpo_trainer.loop import Learner, Metrics
 from hpo_trainer.networks import optimizer, u_net
@@ -64,6 +64,20 @@ class TransferLearner:
         self.model = adapted(source, config, data[1]).to(device)
         self._source.model = self._target.model = self.model
         self.optimizer = optimizer(self.model, config.optimizer, config.learning_rate, weight_decay=config.weight_decay)
+
+    @property
+    def data(self) -> SegmentationData:
+        """The target's, without its training samples."""
+        return self._target.data
+
+    @property
+    def sides(self) -> Mapping[str, tuple[str, ...]]:
+        """Of the target."""
+        return self._target.sides
+
+    def probabilities(self, samples: Sequence[Sample], poll: Callable[[], None]) -> Tensor:
+        """(N, classes, *S), on the CPU, of samples of one size."""
+        return self._target.probabilities(samples, poll)
 
     @property
     def steps_per_epoch(self) -> int:
