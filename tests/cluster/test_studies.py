@@ -105,6 +105,29 @@ def test_a_deleted_pod_is_an_interruption(studies: Studies, tmp_path: Path) -> N
     assert ended["status"]["trials"]["failed"] == 0
 
 
+def test_a_suspended_study_gives_its_pods_back_and_goes_on(studies: Studies, tmp_path: Path) -> None:
+    study = toy_study("suspended", trials=4, parallelism=2, mode="wait")
+    study["spec"]["trainer"]["checkpoints"] = {"claimName": "checkpoints"}
+    (tmp_path / "checkpoints").mkdir()
+    studies.claim("checkpoints", tmp_path / "checkpoints")
+    studies.apply(study)
+    for i in range(2):
+        mark = f"checkpoints/*/suspended-{i}/started"
+        studies.plane.wait_until(lambda mark=mark: list(tmp_path.glob(mark)) != [], f"no {mark}")
+    studies.kubectl("patch", "hpo", "suspended", "--type=merge", "-p", '{"spec":{"suspend":true}}')
+    status = studies.wait("suspended", "Suspended")["status"]
+    assert (status["phase"], status["trials"]["running"]) == ("Suspended", 0)
+    assert "Suspended" in studies.kubectl("get", "hpo", "suspended")
+    assert [p for p in studies.all("pods", "suspended") if p["status"]["phase"] in ("Pending", "Running")] == []
+    studies.kubectl("patch", "hpo", "suspended", "--type=merge", "-p", '{"spec":{"suspend":false}}')
+    for i in (2, 3):  # the first two report on their second run, the others wait in their first
+        mark = f"checkpoints/*/suspended-{i}/started"
+        studies.plane.wait_until(lambda mark=mark: list(tmp_path.glob(mark)) != [], f"no {mark}")
+    trials = studies.all("hpotrials", "suspended")
+    assert [t["status"]["phase"] for t in trials[:2]] == ["Succeeded", "Succeeded"]
+    assert [(t["status"].get("interruptions", 0), t["status"]["attempt"]) for t in trials[:2]] == [(0, 1), (0, 1)]
+
+
 def test_the_api_server_refuses_what_the_schema_can_say(studies: Studies) -> None:
     study = toy_study("refused", trials=2)
     study["spec"]["budget"]["trials"] = -1

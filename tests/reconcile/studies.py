@@ -18,7 +18,7 @@ HYPERBAND: Raw = {
 }
 ALGORITHMS = {"Sobol": SOBOL, "GP": GP, "Hyperband": HYPERBAND}
 SEEDS = st.integers(0, 2**32)
-CONDITIONS = ["Accepted", "Progressing", "Finished", "Succeeded"]
+CONDITIONS = ["Accepted", "Progressing", "Suspended", "Finished", "Succeeded"]
 
 
 def made(trials: int = 6, parallelism: int = 1, algorithm: Raw = SOBOL, **budget: Any) -> Raw:
@@ -46,6 +46,7 @@ def assert_ended(cluster: SimulatedCluster, reason: str, success: bool = True) -
     assert conditions(cluster) == {
         "Accepted": "True",
         "Progressing": "False",
+        "Suspended": "False",
         "Finished": "True",
         "Succeeded": str(success),
     }

@@ -211,6 +211,7 @@ def test_an_invalid_spec_is_told_once() -> None:
     assert conditions(cluster) == {
         "Accepted": "False",
         "Progressing": "False",
+        "Suspended": "False",
         "Finished": "False",
         "Succeeded": "False",
     }
@@ -244,6 +245,7 @@ def test_a_trial_that_cannot_be_read_holds_the_study_until_it_is_gone(changes: R
     assert conditions(cluster) == {
         "Accepted": "True",
         "Progressing": "False",
+        "Suspended": "False",
         "Finished": "False",
         "Succeeded": "Unknown",
     }

@@ -20,6 +20,7 @@ from hpo_operator.api.tasks import (
     SegmentationTask,
     Task,
     TemplateDeformationTask,
+    TransferClassificationTask,
     TransferSegmentationTask,
 )
 from hpo_operator.api.words import did_you_mean, listing, show
@@ -128,6 +129,9 @@ class Trainer(ApiModel):
     template_deformation: TemplateDeformationTask | None = Field(
         None, description="Built-in task: segmentation by deforming a template."
     )
+    transfer_classification: TransferClassificationTask | None = Field(
+        None, description="Built-in task: a trained classification network for other images."
+    )
     transfer_segmentation: TransferSegmentationTask | None = Field(
         None, description="Built-in task: a trained segmentation network for another population."
     )
@@ -201,6 +205,7 @@ class Trainer(ApiModel):
             "classification": self.classification,
             "segmentation": self.segmentation,
             "templateDeformation": self.template_deformation,
+            "transferClassification": self.transfer_classification,
             "transferSegmentation": self.transfer_segmentation,
         }
         return next(((name, task) for name, task in tasks.items() if task is not None), None)
@@ -238,6 +243,10 @@ class StudySpec(ApiModel):
         [], max_length=64, description="GP only: where the best values are thought to be; wrong ones fade."
     )
     budget: Budget = Field(description="When to stop, and how much to use at once.")
+    suspend: bool = Field(
+        False,
+        description="Give all Pods back, after their checkpoints, and start none; false again: go on from there. The wall clock stands meanwhile.",
+    )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Same seed, same history: same suggestions.")
     trainer: Trainer = Field(description="What trains a trial.")
 

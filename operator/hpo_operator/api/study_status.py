@@ -14,7 +14,7 @@ Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 class Condition(ApiModel):
     """As everywhere in Kubernetes."""
 
-    type: str = Field(max_length=64, description="Accepted, Progressing, Finished or Succeeded.")
+    type: str = Field(max_length=64, description="Accepted, Progressing, Suspended, Finished or Succeeded.")
     status: Literal["True", "False", "Unknown"] = Field(description="True, False or Unknown.")
     reason: str = Field(max_length=64, description="One word for programs.")
     message: str = Field("", max_length=4096, description="A sentence for people.")
@@ -48,7 +48,7 @@ class StudyStatus(ApiModel):
     """Folded from the trials, from scratch, whenever something changes."""
 
     observed_generation: int = Field(0, description="The generation of the spec that this describes.")
-    phase: Literal["Pending", "Running", "Succeeded", "Failed", "Invalid"] = Field(
+    phase: Literal["Pending", "Running", "Suspended", "Succeeded", "Failed", "Invalid"] = Field(
         "Pending", description="For people; programs read the conditions."
     )
     reason: str = Field("", max_length=64, description="Why the study stands where it does, in one word.")
@@ -59,6 +59,10 @@ class StudyStatus(ApiModel):
     best: BestTrial | None = Field(None, description="The incumbent.")
     gpu_hours: float = Field(0.0, ge=0, description="GPU-hours used by the Pods, interrupted attempts included.")
     start_time: Time | None = Field(None, description="When the study was accepted.")
+    suspend_time: Time | None = Field(None, description="Since when it has been suspended, if it is.")
+    suspended_seconds: float = Field(
+        0.0, ge=0, description="How long it was suspended before; the wall clock of the budget leaves it out."
+    )
     completion_time: Time | None = Field(None, description="When it ended.")
     spec_digests: dict[str, str] = Field(
         default_factory=dict, description="Fingerprints of the sections that may not change, as accepted."
@@ -66,6 +70,6 @@ class StudyStatus(ApiModel):
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,
-        description="Accepted, Progressing, Finished, Succeeded.",
+        description="Accepted, Progressing, Suspended, Finished, Succeeded.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )

@@ -33,8 +33,9 @@ class TrialSpec(ApiModel):
     )
     rung: int = Field(0, ge=0, le=99, description="Promotions so far.")
     resource: int = Field(0, ge=0, description="Train until this much of the fidelity, in total; 0 without one.")
-    desired_state: Literal["Measured", "Stopped"] = Field(
-        "Measured", description="Measured: train to resource. Stopped: end now."
+    desired_state: Literal["Measured", "Suspended", "Stopped"] = Field(
+        "Measured",
+        description="Measured: train to resource. Suspended: no Pod until it is Measured again. Stopped: end now.",
     )
     rationale: Rationale | None = Field(None, description="Why this configuration was suggested.")
 

@@ -127,7 +127,8 @@ class _Deciding:
 
     def decision(self, memory: Memory | None) -> Decision:
         over = self._out_of_budget()
-        next_steps = Plan() if over or self.broken else self._plan(memory)
+        suspended = self.study.spec.suspend
+        next_steps = Plan() if over or self.broken or suspended else self._plan(memory)
         ending = self._ending(over, next_steps)
         hold = None
         if self.broken:
@@ -137,6 +138,7 @@ class _Deciding:
         statuses = [trial_status(view, self.study.spec, ended, self.now) for view in self.views]
         actions = [
             *self._trial_statuses(statuses),
+            *self._suspensions(suspended, stops),
             *self._planned(next_steps, stops),
             *self._pods(stops),
             *self._study_status(statuses, ending if ended else None, hold),
@@ -191,8 +193,12 @@ class _Deciding:
         return Ending(reason, message, success=True)
 
     def _deadline(self) -> datetime | None:
-        limit, start = self.study.spec.budget.wall_clock, self.study.status.start_time
-        return None if limit is None or start is None else clock.from_text(start) + timedelta(seconds=seconds(limit))
+        """When the wall clock of the budget runs out; None without a limit, and while the clock stands."""
+        limit, status = self.study.spec.budget.wall_clock, self.study.status
+        if limit is None or status.start_time is None or self.study.spec.suspend:
+            return None
+        stood = study_status.suspended_seconds(self.study, self.now)
+        return clock.from_text(status.start_time) + timedelta(seconds=seconds(limit) + stood)
 
     def _ending(self, over: Ending | None, next_steps: Plan) -> Ending | None:
         if over is not None or not next_steps.done:
@@ -235,12 +241,26 @@ class _Deciding:
         for suggestion in next_steps.start:
             yield CreateTrial(trial_manifest(self.study, suggestion))
 
+    def _suspensions(self, suspended: bool, stops: set[int]) -> Iterator[Action]:
+        """What shall train is told to let go of its Pod; told to go on only when that Pod is gone.
+
+        So the end of that Pod is never taken for an interruption by the cluster, however quickly a user changes sides.
+        """
+        for view in self.views:
+            if view.state is not TrialState.RUNNING or view.trial.spec.index in stops:
+                continue
+            if suspended and view.trial.spec.desired_state == "Measured":
+                yield PatchTrialSpec(view.trial.name, {"desiredState": "Suspended"})
+            if not suspended and view.trial.spec.desired_state == "Suspended" and view.pod is None:
+                yield PatchTrialSpec(view.trial.name, {"desiredState": "Measured"})
+
     def _pods(self, stops: set[int]) -> Iterator[Action]:
         for view in self.views:
-            stopping = view.trial.spec.desired_state == "Stopped" or view.trial.spec.index in stops
-            if stopping and view.pod is not None and view.pod.state in (PodState.WAITING, PodState.RUNNING):
+            unwanted = view.trial.spec.desired_state != "Measured" or view.trial.spec.index in stops
+            letting_go = unwanted or (self.study.spec.suspend and view.state is TrialState.RUNNING)
+            if letting_go and view.pod is not None and view.pod.state in (PodState.WAITING, PodState.RUNNING):
                 yield DeletePod(view.pod.name)
-            if not stopping and view.refusal is None and view.pod_due is not None and view.pod_due <= self.now:
+            if not letting_go and view.refusal is None and view.pod_due is not None and view.pod_due <= self.now:
                 yield CreatePod(pod_manifest(self.study, view.trial, self.settings))
 
     def _study_status(

@@ -78,6 +78,12 @@ def best_trial(study: Study, best: Trial | None, texts: Mapping[int, Mapping[str
     )
 
 
+def suspended_seconds(study: Study, now: datetime) -> float:
+    """How long the study has stood still until now."""
+    status = study.status
+    return status.suspended_seconds + clock.seconds_between(status.suspend_time, clock.to_text(now))
+
+
 def folded_status(
     study: Study,
     statuses: Sequence[TrialStatus],
@@ -89,15 +95,19 @@ def folded_status(
 ) -> StudyStatus:
     """``ending``: the study has ended so; ``hold``: it cannot go on for this reason, but has not ended."""
     number = counts(statuses)
-    reason, message = _progress(statuses, number, ending or hold)
-    phase: Literal["Succeeded", "Failed", "Running"] = (
-        "Running" if ending is None else "Succeeded" if ending.success else "Failed"
-    )
     old, at = study.status, clock.to_text(now)
-    ended = ending is not None
+    ended, suspended = ending is not None, ending is None and study.spec.suspend
+    holding = sum(status.pod is not None and status.phase in ("Pending", "Running") for status in statuses)
+    reason, message = _progress(statuses, number, ending or hold)
+    if suspended and hold is None:
+        reason, message = _suspension(number, holding)
+    phase: Literal["Succeeded", "Failed", "Suspended", "Running"] = (
+        "Suspended" if suspended else "Running" if ending is None else "Succeeded" if ending.success else "Failed"
+    )
     rows: tuple[tuple[str, Literal["True", "False", "Unknown"], str, str], ...] = (
         ("Accepted", "True", "SpecValid", "the study was understood"),
-        ("Progressing", "False" if ended or hold else "True", reason, message),
+        ("Progressing", "False" if ended or hold or suspended else "True", reason, message),
+        ("Suspended", "True" if suspended and not holding else "False", reason, message),
         ("Finished", "True" if ended else "False", reason, message),
         ("Succeeded", "Unknown" if ending is None else "True" if ending.success else "False", reason, message),
     )
@@ -112,6 +122,8 @@ def folded_status(
         best=best,
         gpu_hours=round(gpu_hours, 2),  # coarse, so that a running study does not rewrite its status all the time
         start_time=old.start_time or at,
+        suspend_time=(old.suspend_time or at) if suspended else None,
+        suspended_seconds=old.suspended_seconds if suspended else suspended_seconds(study, now),
         completion_time=(old.completion_time or at) if ended else None,
         spec_digests=spec_digests(study.spec),
         conditions=[condition(old.conditions, *row, study.generation, at) for row in rows],
@@ -127,6 +139,7 @@ def refused_status(
     rows: tuple[tuple[str, Literal["True", "False", "Unknown"]], ...] = (
         ("Accepted", "False"),
         ("Progressing", "False"),
+        ("Suspended", "True" if old.suspend_time else "False"),
         ("Finished", "False"),
         ("Succeeded", "False"),
     )
@@ -141,6 +154,13 @@ def refused_status(
             ],
         }
     )
+
+
+def _suspension(number: TrialCounts, holding: int) -> tuple[str, str]:
+    """``holding``: trials whose Pods have not ended yet."""
+    if holding:
+        return "Suspending", f"{holding} trials write their checkpoints"
+    return "Suspended", f"{number.pending} trials go on from their checkpoints when spec.suspend is false again"
 
 
 def _progress(statuses: Sequence[TrialStatus], number: TrialCounts, ending: Ending | None) -> tuple[str, str]:

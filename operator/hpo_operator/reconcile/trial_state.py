@@ -12,6 +12,10 @@ otherwise         never seen       RUNNING: a Pod is created
                   SUCCEEDED        measured, or failure when there is no usable measurement
                   INTERRUPTED      RUNNING: next attempt, after a pause; too many: failure
                   FAILED           failure
+Suspended wanted  never seen       RUNNING: no Pod is created
+                  WAITING, RUNNING RUNNING: the Pod is deleted
+                  gone, INTERRUPTED  RUNNING: next attempt, at once and not counted, when Measured is wanted again
+                  the others       as above
 Stopped wanted    never seen       STOPPED
                   WAITING, RUNNING RUNNING: the Pod is deleted
                   gone, INTERRUPTED  STOPPED
@@ -76,10 +80,12 @@ def view_trial(
         return TrialView(trial, engine.TrialState.FAILED, pod)
     if _measured(trial):
         return TrialView(trial, engine.TrialState.REPORTED, pod)
-    stopping = trial.spec.desired_state == "Stopped"
+    stopping, suspending = (trial.spec.desired_state == wanted for wanted in ("Stopped", "Suspended"))
     if pod is None and status.pod != name:
         if stopping:
             return TrialView(trial, engine.TrialState.STOPPED)
+        if suspending:
+            return TrialView(trial, engine.TrialState.RUNNING)
         return TrialView(trial, engine.TrialState.RUNNING, None, _due(status, now), snapshot.refusals.get(name))
     if pod is None:
         pod = PodFacts(name, PodState.INTERRUPTED, "PodDeleted", "the Pod is gone")
@@ -90,6 +96,9 @@ def view_trial(
             return _succeeded(_seen(trial, pod, snapshot.samples.get(name), levels), pod, spec, gpus, now, levels)
         case PodState.INTERRUPTED if stopping:
             return TrialView(_left_behind(trial, pod, gpus, now), engine.TrialState.STOPPED)
+        case PodState.INTERRUPTED if suspending:
+            left = _with(_left_behind(trial, pod, gpus, now), interrupted_at=None)
+            return TrialView(left, engine.TrialState.RUNNING)
         case PodState.INTERRUPTED:
             return _interrupted(trial, pod, gpus, now)
         case PodState.FAILED:

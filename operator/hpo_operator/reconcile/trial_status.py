@@ -77,6 +77,8 @@ def _running(view: TrialView) -> tuple[Phase, str, str]:
         return "Running", view.pod.reason, view.pod.message
     if view.pod is not None:
         return "Pending", view.pod.reason, view.pod.message
+    if view.trial.spec.desired_state == "Suspended":
+        return "Pending", "Suspended", "holds no Pod while its study is suspended; goes on from its checkpoint"
     if status.pod is None and status.interrupted_at is not None:
         return (
             "Pending",
