@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -93,34 +92,45 @@ class Study:
 
 
 def run_study(manifest: Raw) -> Study:
-    """``hpo run`` of a study whose claim ``data`` is the volume, or what it gave before; its name must be its own."""
+    """``hpo run`` of a study whose claim ``data`` is the volume, or what it gave before.
+
+    Its name must be its own: what another manifest of that name gave is measured anew.
+    """
     name = manifest["metadata"]["name"]
     state = WORK / "studies" / name
-    cost = WORK / "studies" / f"{name}.json"
-    if not cost.exists():
+    file, cost = state.parent / f"{name}.yaml", state.parent / f"{name}.json"
+    text = yaml.safe_dump(dict(manifest), sort_keys=False)
+    if not cost.exists() or file.read_text() != text:
         state.parent.mkdir(parents=True, exist_ok=True)
-        file = state.parent / f"{name}.yaml"
-        file.write_text(yaml.safe_dump(dict(manifest), sort_keys=False))
-        command = [sys.executable, "-m", "hpo_operator.cli.main", "run", str(file), "--fresh", "--state", str(state)]
+        cost.unlink(missing_ok=True)
+        file.write_text(text)
+        command = [sys.executable, "-m", "hpo_operator.cli.main", "run", str(file), "--fresh"]
         with (state.parent / f"{name}.log").open("w") as log:
-            code, seconds, cpu = _timed([*command, "--volume", f"data={VOLUME}"], {}, log)
+            options = ["--state", str(state.parent), "--volume", f"data={VOLUME}"]
+            code, seconds, cpu = _timed([*command, *options], {}, log)
         if code not in (0, 1):
             raise SystemExit(f"{name}: hpo run ended with {code}; see {log.name}")
         cost.write_text(json.dumps({"seconds": seconds, "cpu_seconds": cpu}))
     study = json.loads((state / "study" / f"{name}.json").read_text())
-    trials = [json.loads(path.read_text()) for path in sorted((state / "trials").glob("*.json"))]
+    trials = [json.loads(path.read_text()) for path in sorted((state / "trials").glob("*.json"), key=_number)]
     return Study(study, trials, **json.loads(cost.read_text()), state=state)
 
 
+def _number(path: Path) -> int:
+    """Of a trial's file, ``<study>-<number>.json``."""
+    return int(path.stem.rpartition("-")[2])
+
+
 def _timed(command: list[str], variables: Mapping[str, str], log: Any) -> tuple[int, float, float]:
-    """Exit code, seconds by the clock, and processor seconds of the process and all that it waited for."""
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    code = subprocess.run(
-        command, env=os.environ | ENVIRONMENT | variables, stdout=log, stderr=log, check=False
-    ).returncode
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return code, time.monotonic() - started, cpu
+    """Exit code, seconds by the clock, and processor seconds of the process and all that it waited for.
+
+    ``hpo run`` waits for its trials, so theirs are in it.
+    """
+    started = time.monotonic()
+    process = subprocess.Popen(command, env=os.environ | ENVIRONMENT | variables, stdout=log, stderr=log)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, time.monotonic() - started, used.ru_utime + used.ru_stime
 
 
 def plain(run: Run) -> dict[str, Any]:

@@ -37,14 +37,18 @@ def parameters(draw: st.DrawFn) -> dict[str, Any]:
 PATHS = st.sampled_from(["", ".", "a/b", "..", "a/..", "../a", "a..b", "...", "a/../b"])
 TASK = {"dataset": PATHS | st.sampled_from(["/", "/a", "a//b"]), "splitFile": PATHS, "epochs": st.integers(1, 9)}
 SIZES = st.lists(st.integers(1, 64), max_size=3)
+AXES = st.lists(st.integers(0, 2), max_size=3)
 VOLUME = record({"claimName": st.just("c")}, {"subPath": PATHS.filter(lambda path: path != "/")})
 AMOUNTS = st.dictionaries(st.sampled_from(["cpu", "memory"]), st.sampled_from([1, "2Gi", "500m", 0]))
 TRAINER = record(
     {},
     {
         "classification": record({}, TASK | {"kernelSize": st.integers(1, 11), "denseUnits": SIZES}),
-        "segmentation": record({}, TASK | {"dimensions": st.sampled_from(["2D", "3D"]), "patchSize": SIZES}),
+        "segmentation": record(
+            {}, TASK | {"dimensions": st.sampled_from(["2D", "3D"]), "patchSize": SIZES, "mirrorAxes": AXES}
+        ),
         "templateDeformation": record({}, TASK),
+        "transferClassification": record({}, TASK | {"weights": PATHS}),
         "transferSegmentation": record({}, TASK | {"sourceCheckpoint": PATHS, "sourceDataset": PATHS}),
         "podTemplate": st.just({"spec": {"containers": [{"name": "a", "image": "b"}]}}),
         "image": st.just("a:1"),

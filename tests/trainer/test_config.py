@@ -21,8 +21,8 @@ BAD_CONFIGS: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
         {},
         {},
         "HPO_TASK",
-        "expected one of classification, segmentation, templateDeformation, transferSegmentation, "
-        "found 'clasification'; did you mean classification?",
+        "expected one of classification, segmentation, templateDeformation, transferClassification, "
+        "transferSegmentation, found 'clasification'; did you mean classification?",
     ),
     (
         "classification",

@@ -9,7 +9,6 @@ import torch
 from hpo_trainer.config import ClassificationConfig, SegmentationConfig
 from hpo_trainer.data.augmentation import apply_gamma, augment_images, augment_pairs, random_affine
 from hpo_trainer.data.segmentation import Sample
-from hpo_trainer.evaluation.classification import classification_metrics
 from hpo_trainer.evaluation.segmentation import DiceByCase
 from hpo_trainer.networks import BlockNetwork, parameter_count, u_net
 from hpo_trainer.seeding import derive, generator
@@ -106,14 +105,6 @@ def test_patches_hold_foreground_more_often_than_chance() -> None:
     assert {(*i.shape, *m.shape) for i, m in patches} == {(1, 8, 16, 8, 16)}
     assert all(torch.equal(i[0], m.float()) for i, m in patches)
     assert 0.45 < np.mean([bool(m.any()) for _, m in patches]) < 0.8
-
-
-def test_classification_metrics() -> None:
-    labels, predicted = torch.tensor([0, 0, 0, 1, 2, 2]), torch.tensor([0, 0, 1, 1, 0, 2])
-    metrics = classification_metrics(predicted, labels, classes=4)
-    assert metrics["errors"] == 2
-    assert metrics["accuracy"] == pytest.approx(4 / 6)
-    assert metrics["balanced_accuracy"] == pytest.approx((2 / 3 + 1 + 1 / 2) / 3)  # class 3 does not occur
 
 
 def test_dice_is_pooled_over_each_case_and_leaves_absent_classes_out() -> None:

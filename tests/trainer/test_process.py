@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from hpo_trainer import checkpoint
+from hpo_trainer.evaluation.classification import metric_names
 from trainer.support import SMALL_NETWORK, TrialRunner, image_folder, wait_for
 
 SLOW_EPOCHS: dict[str, Any] = {"batchSize": 1, "augmentation": True, "dropout": 0.1, "optimizer": "AdamW"}
@@ -94,7 +95,7 @@ def test_metrics_while_it_runs(tmp_path: Path, data: Path) -> None:
     assert finish(process)[0] == 75
     rows = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
     samples = {name: float(value) for name, value in rows}
-    names = ("accuracy", "balanced_accuracy", "errors", "validation_loss", "loss")
+    names = (*metric_names(["class0", "class1", "class2"]), "validation_loss", "loss")
     assert set(samples) == {f'hpo_trial_metric{{name="{name}"}}' for name in names} | {
         "hpo_trial_resource",
         "hpo_trial_samples_per_second",

@@ -32,10 +32,29 @@ TASKS = {
     "frozen": {"dataset": "discs.npz", "method": "None"},
     "fine-tuning": {"dataset": "discs.npz", "method": "Partial", "optimizer": "AdamW", "weightDecay": 0.1},
 }
+TRANSFER: dict[str, Any] = {
+    "dataset": "images",
+    "imageSize": 16,
+    "width": 0.125,
+    "backbone": "ResNet10",
+    "stem": "Small",
+}
+TASKS |= {
+    "scratch": TRANSFER | {"method": "Scratch", "batchSize": 5, "augmentation": True, "normalization": "Image"},
+    "two steps": TRANSFER | {
+        "weights": "classifier.pt", "headEpochs": 2, "delimitingLayer": 0.5, "optimizer": "AdamW", "weightDecay": 0.1,
+        "dropout": 0.2, "mirroring": True, "intensityChange": 0.3, "classWeights": "None",
+    },
+    "head": TRANSFER | {"weights": "classifier.pt", "method": "Head", "headEpochs": 2},
+    "untouched": TRANSFER | {"weights": "classifier.pt", "method": "None"},
+    "dense": TRANSFER | {"backbone": "DenseNet121", "method": "Scratch"},
+    "efficient": {"dataset": "images", "imageSize": 32, "backbone": "EfficientNetB0", "method": "Scratch"},
+}  # fmt: skip
 TASK_OF = {
     "classification": ("classification", "sgd"),
     "segmentation": ("segmentation", "patches", "volumes"),
     "templateDeformation": ("template", "template volumes"),
+    "transferClassification": ("scratch", "two steps", "head", "untouched", "dense", "efficient"),
     "transferSegmentation": ("transfer", "frozen", "fine-tuning"),
 }
 
@@ -48,6 +67,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     decathlon_folder(root / "volumes")
     source = TrialRunner(root / "source", root, "segmentation", TASKS["segmentation"])
     source.run(1)
+    classifier = TrialRunner(root / "classifier", root, "transferClassification", TASKS["scratch"])
+    classifier.run(1)
+    (root / "classifier.pt").write_bytes((classifier.checkpoints / "checkpoint.pt").read_bytes())
     (root / "checkpoint.pt").write_bytes((source.checkpoints / "checkpoint.pt").read_bytes())
     return root
 
@@ -66,7 +88,8 @@ def test_classification_measures_what_it_says(tmp_path: Path, data: Path) -> Non
     outcome = runner(tmp_path, data, "sgd").run(20, {"momentum": 0.8})
     assert outcome.code == 0
     metrics = outcome.metrics
-    assert set(metrics) == {"accuracy", "balanced_accuracy", "errors", "validation_loss", "loss", "epoch"}
+    named = {"accuracy", "balanced_accuracy", "errors", "mcc", "auc", "recall_class0", "recall_class1", "recall_class2"}
+    assert set(metrics) == named | {"validation_loss", "loss", "epoch"}
     assert metrics["accuracy"] == 1 - metrics["errors"] / 9
     assert metrics["balanced_accuracy"] == pytest.approx(metrics["accuracy"])  # as many images of each class
     assert metrics["accuracy"] > 0.6  # three classes

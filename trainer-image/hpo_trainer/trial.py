@@ -16,6 +16,7 @@ from hpo_trainer.config import (
     SegmentationConfig,
     TaskConfig,
     TemplateDeformationConfig,
+    TransferClassificationConfig,
     TransferSegmentationConfig,
     identity,
 )
@@ -88,6 +89,10 @@ def open_learner(
         from hpo_trainer.tasks import template_deformation
 
         return template_deformation.prepare(config, *given)
+    if isinstance(config, TransferClassificationConfig):
+        from hpo_trainer.tasks import transfer_classification
+
+        return transfer_classification.prepare(config, *given)
     if isinstance(config, TransferSegmentationConfig):
         from hpo_trainer.tasks import transfer_segmentation
 

@@ -14,9 +14,11 @@ from typing import Any
 
 from hpo_trainer.config.classification import ClassificationConfig
 from hpo_trainer.config.fields import FieldSpec, camel_case, convert, did_you_mean, field_spec, snake_case
+from hpo_trainer.config.labelled_images import LabelledImagesConfig
 from hpo_trainer.config.segmentation import SegmentationConfig
 from hpo_trainer.config.task import TaskConfig
 from hpo_trainer.config.template_deformation import TemplateDeformationConfig
+from hpo_trainer.config.transfer_classification import TransferClassificationConfig
 from hpo_trainer.config.transfer_segmentation import TransferSegmentationConfig
 from hpo_trainer.failures import BadConfig
 
@@ -24,9 +26,11 @@ __all__ = [
     "CONFIGS",
     "FIELDS",
     "ClassificationConfig",
+    "LabelledImagesConfig",
     "SegmentationConfig",
     "TaskConfig",
     "TemplateDeformationConfig",
+    "TransferClassificationConfig",
     "TransferSegmentationConfig",
     "did_you_mean",
     "fingerprint",
@@ -38,6 +42,7 @@ CONFIGS: Mapping[str, type[TaskConfig]] = {
     "classification": ClassificationConfig,
     "segmentation": SegmentationConfig,
     "templateDeformation": TemplateDeformationConfig,
+    "transferClassification": TransferClassificationConfig,
     "transferSegmentation": TransferSegmentationConfig,
 }
 

@@ -6,16 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hpo_trainer.config.fields import at_most, option
-from hpo_trainer.config.task import TaskConfig
+from hpo_trainer.config.labelled_images import LabelledImagesConfig
 from hpo_trainer.failures import BadConfig
 
 
 @dataclass(frozen=True)
-class ClassificationConfig(TaskConfig):
-    """The convolutional family of ``networks.BlockNetwork``; ``train_samples_per_class`` 0 means all."""
+class ClassificationConfig(LabelledImagesConfig):
+    """The convolutional family of ``networks.BlockNetwork``."""
 
-    train_samples_per_class: int = option(0, 0, 1_000_000)
-    image_size: int = option(64, 8, 1024)
     blocks: int = option(5, 1, 8)
     convolutions_per_block: int = option(1, 1, 10)
     filters: int = option(64, 1, 1024)

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from hpo_trainer.config.fields import option, snake_case
 from hpo_trainer.failures import BadConfig
 
+PATHS = ("dataset", "splitFile", "sourceCheckpoint", "sourceDataset", "weights")
+"""Fields that hold a path, which may not leave the data volume."""
+
 
 @dataclass(frozen=True)
 class TaskConfig:
@@ -26,7 +29,7 @@ class TaskConfig:
 
     def check(self, source: Mapping[str, str]) -> None:
         """Rules between fields; ``source`` tells where each field's value came from. Raises BadConfig."""
-        for name in (n for n in ("dataset", "splitFile", "sourceCheckpoint", "sourceDataset") if n in source):
+        for name in (n for n in PATHS if n in source):
             path = str(getattr(self, snake_case(name)))
             if path.startswith("/") or ".." in path.split("/"):
                 raise BadConfig(source[name], f"expected a path inside the data volume, found {path!r}")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from hpo_trainer.config import ClassificationConfig
+from hpo_trainer.config import LabelledImagesConfig
 from hpo_trainer.data import splits
 from hpo_trainer.data.digest import digest
 from hpo_trainer.data.files import (
@@ -89,7 +89,7 @@ class Source:
     test: splits.Indices = field(default_factory=splits.nothing)
 
 
-def load(data_dir: Path, config: ClassificationConfig, poll: Callable[[], None]) -> ClassificationData:
+def load(data_dir: Path, config: LabelledImagesConfig, poll: Callable[[], None]) -> ClassificationData:
     """Read the images that this configuration trains and validates on; ``poll`` is called between two files.
 
     Raises BadData, and BadConfig where the data set and the configuration do not go together.
@@ -120,7 +120,7 @@ def load(data_dir: Path, config: ClassificationConfig, poll: Callable[[], None])
     )
 
 
-def find(path: Path, config: ClassificationConfig) -> Source:
+def find(path: Path, config: LabelledImagesConfig) -> Source:
     """What there is at ``path``, and who validates; no image file is read yet. Raises BadData and BadConfig."""
     return _folder(path, config) if path.is_dir() else _archive(path, config)
 
@@ -156,7 +156,7 @@ def _read(source: Source, indices: splits.Indices, size: int, poll: Callable[[],
 # ---------------------------------------------------------------------------------------------------------- folders
 
 
-def _folder(path: Path, config: ClassificationConfig) -> Source:
+def _folder(path: Path, config: LabelledImagesConfig) -> Source:
     classes = tuple(entry.name for entry, is_folder in entries(path) if is_folder)
     if config.split_file:
         rows = list(_split_rows(inside(path, config.split_file, "splitFile"), config.split_column, classes))
@@ -228,7 +228,7 @@ def _split_rows(path: Path, column: str, classes: tuple[str, ...]) -> Iterable[R
 # --------------------------------------------------------------------------------------------------------- archives
 
 
-def _archive(path: Path, config: ClassificationConfig) -> Source:
+def _archive(path: Path, config: LabelledImagesConfig) -> Source:
     arrays = read_arrays(path)
     if "train_images" in arrays:
         for name in ("train_labels", "val_images", "val_labels"):

@@ -15,6 +15,7 @@ from hpo_operator.api.tasks.classification import ClassificationTask
 from hpo_operator.api.tasks.segmentation import SegmentationTask
 from hpo_operator.api.tasks.task import Task
 from hpo_operator.api.tasks.template_deformation import TemplateDeformationTask
+from hpo_operator.api.tasks.transfer_classification import TransferClassificationTask
 from hpo_operator.api.tasks.transfer_segmentation import TransferSegmentationTask
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "SegmentationTask",
     "Task",
     "TemplateDeformationTask",
+    "TransferClassificationTask",
     "TransferSegmentationTask",
     "bounds_of",
     "choices_of",
@@ -33,6 +35,7 @@ TASKS: dict[str, type[Task]] = {
     "classification": ClassificationTask,
     "segmentation": SegmentationTask,
     "templateDeformation": TemplateDeformationTask,
+    "transferClassification": TransferClassificationTask,
     "transferSegmentation": TransferSegmentationTask,
 }
 """Name of a task (as under ``spec.trainer`` and in HPO_TASK) -> its configuration."""
