@@ -8,11 +8,13 @@ import torch
 
 from hpo_trainer.config import ClassificationConfig, SegmentationConfig
 from hpo_trainer.data.augmentation import apply_gamma, augment_images, augment_pairs, random_affine
+from hpo_trainer.data.patches import random_patch, training_image
 from hpo_trainer.data.segmentation import Sample
 from hpo_trainer.evaluation.segmentation import DiceByCase
 from hpo_trainer.networks import BlockNetwork, parameter_count, u_net
 from hpo_trainer.seeding import derive, generator
-from hpo_trainer.tasks.segmentation import by_case, criterion, random_patch
+from hpo_trainer.tasks.losses import criterion
+from hpo_trainer.tasks.segmentation import by_case
 
 
 def test_the_baseline_of_the_paper_has_its_number_of_weights() -> None:
@@ -42,7 +44,7 @@ def test_the_u_net_keeps_the_size(depth: int, residual_units: int, dimensions: s
     assert u_net(config, 2, 3)(images).shape == (1, 3, *images.shape[2:])
 
 
-@pytest.mark.parametrize("loss", ["Dice", "DiceCE", "GeneralizedDice", "DiceFocal"])
+@pytest.mark.parametrize("loss", ["Dice", "DiceCE", "GeneralizedDice", "DiceFocal", "DiceTopK", "DiceHausdorff"])
 def test_a_right_answer_costs_less_than_a_wrong_one(loss: str) -> None:
     labels = torch.arange(3).repeat(12).reshape(1, 1, 6, 6)
     right = torch.nn.functional.one_hot(labels[:, 0], 3).movedim(3, 1).float() * 20
@@ -100,8 +102,8 @@ def test_patches_hold_foreground_more_often_than_chance() -> None:
     image, mask = torch.zeros(1, 40, 40), torch.zeros(40, 40, dtype=torch.uint8)
     mask[35:38, 35:38] = 1
     image[0] = mask
-    random = generator(0, "patches")
-    patches = [random_patch(image, mask, (8, 16), random) for _ in range(200)]
+    sample, random = training_image(Sample(image, mask, 0), (8, 16)), generator(0, "patches")
+    patches = [random_patch(sample, (8, 16), random) for _ in range(200)]
     assert {(*i.shape, *m.shape) for i, m in patches} == {(1, 8, 16, 8, 16)}
     assert all(torch.equal(i[0], m.float()) for i, m in patches)
     assert 0.45 < np.mean([bool(m.any()) for _, m in patches]) < 0.8

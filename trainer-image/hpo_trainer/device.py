@@ -39,7 +39,7 @@ def available_cores(quota_file: Path = CPU_QUOTA) -> int:
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    if device.type == "cpu":
+    if tensor.device.type == device.type:
         return tensor
     return tensor.pin_memory().to(device, non_blocking=True)
 

@@ -9,10 +9,15 @@ from hpo_trainer.config.fields import option
 from hpo_trainer.config.task import TaskConfig
 from hpo_trainer.failures import BadConfig
 
+LOSSES = ("Dice", "DiceCE", "GeneralizedDice", "DiceFocal", "DiceTopK", "DiceHausdorff")
+
 
 @dataclass(frozen=True)
 class SegmentationConfig(TaskConfig):
-    """A U-Net of ``depth`` resolution levels; an empty ``patch_size`` trains on whole images."""
+    """A U-Net of ``depth`` resolution levels; an empty ``patch_size`` trains on whole images.
+
+    The fields from ``rotation`` on are the extents of ``augmentation``: see ``data.augmentation.Extents``.
+    """
 
     dimensions: str = option("2D", choices=("2D", "3D"))
     fold: int = option(0, 0, 99)
@@ -20,12 +25,28 @@ class SegmentationConfig(TaskConfig):
     channels: int = option(16, 1, 512)
     channel_multiplier: float = option(2.0, 0.5, 4.0)
     residual_units: int = option(0, 0, 4)
+    full_resolution: bool = option(False)
     normalization: str = option("ZScore", choices=("None", "ZScore", "PercentileZScore", "MinMax"))
-    loss: str = option("DiceCE", choices=("Dice", "DiceCE", "GeneralizedDice", "DiceFocal"))
+    resampling: str = option("None", choices=("None", "MeanSpacing", "MedianSpacing"))
+    loss: str = option("DiceCE", choices=LOSSES)
     optimizer: str = option("Adam", choices=("Adam", "AdamW", "SGD"))
+    momentum: float = option(0.9, 0.0, 0.9999)
     weight_decay: float = option(0.0, 0.0, 1.0)
+    gradient_clipping: float = option(0.0, 0.0, 1e6)
+    warmup_epochs: int = option(0, 0, 100_000)
+    schedule_epochs: int = option(0, 0, 100_000)
+    weight_averaging: float = option(0.0, 0.0, 0.9999)
+    precision: str = option("Float32", choices=("Float32", "BFloat16"))
     dropout: float = option(0.0, 0.0, 0.95)
     patch_size: tuple[int, ...] = option((), 1, 65_536)
+    rotation: float = option(15.0, 0.0, 180.0)
+    shear: float = option(0.1, 0.0, 1.0)
+    scaling: float = option(0.1, 0.0, 0.9)
+    translation: float = option(0.05, 0.0, 1.0)
+    elastic: float = option(0.0, 0.0, 0.5)
+    mirror_axes: tuple[int, ...] = option((0,), 0, 2)
+    noise: float = option(0.0, 0.0, 10.0)
+    blur: float = option(0.0, 0.0, 10.0)
 
     @property
     def axes(self) -> int:
@@ -44,4 +65,10 @@ class SegmentationConfig(TaskConfig):
                 raise BadConfig(
                     f"{source['patchSize']}[{i}]",
                     f"expected a multiple of {step} and at least {2 * step}, since depth is {self.depth}, found {size}",
+                )
+        for i, axis in enumerate(self.mirror_axes):
+            if axis >= self.axes or axis in self.mirror_axes[:i]:
+                raise BadConfig(
+                    f"{source['mirrorAxes']}[{i}]",
+                    f"expected different axes from 0 to {self.axes - 1} for {self.dimensions}, found {axis}",
                 )

@@ -16,6 +16,7 @@ from hpo_trainer.data import decathlon, nifti, splits
 from hpo_trainer.data.digest import digest
 from hpo_trainer.data.files import Array, Image, find_data_set, finite, read_arrays
 from hpo_trainer.data.intensity import normalize
+from hpo_trainer.data.resampling import common_spacing, resample_image
 from hpo_trainer.failures import BadConfig, BadData
 
 Mask = NDArray[np.uint8]
@@ -25,6 +26,7 @@ Mask = NDArray[np.uint8]
 class Sample:
     """``image``: float32, (C, *S), normalised; ``mask``: uint8, (*S); ``case``: the volume or group it is a part of.
 
+    With ``resampling`` the image has another grid of the same extent than its mask, whose grid is that of the file.
     ``item``: the volume or image of the source that it is, or is a slice of.
     """
 
@@ -94,14 +96,15 @@ def load(data_dir: Path, config: SegmentationConfig, poll: Callable[[], None]) -
     source = find(find_data_set(data_dir, config.dataset), config)
     if source.missing:
         raise source.missing[0]
-    train = tuple(_samples(source, source.split.train, config, poll))
-    validation = tuple(_samples(source, source.split.validation, config, poll))
+    spacing = _target_spacing(source, config)
+    train = tuple(_samples(source, source.split.train, config, spacing, poll))
+    validation = tuple(_samples(source, source.split.validation, config, spacing, poll))
     _check_classes(source, train, "training")
     _check_classes(source, validation, "validation")
 
     def test(poll: Callable[[], None]) -> tuple[Source, tuple[Sample, ...]] | None:
         side = find_test(source)
-        return None if side is None else (side, tuple(_samples(side, side.test, config, poll)))
+        return None if side is None else (side, tuple(_samples(side, side.test, config, spacing, poll)))
 
     fingerprint = _fingerprint(train, validation, source.classes)
     return SegmentationData(train, validation, source.classes, fingerprint, source, test)
@@ -119,14 +122,35 @@ def find_test(source: Source) -> Source | None:
     return _decathlon_test(source) if source.path.is_dir() else _archive_test(source)
 
 
+def _target_spacing(source: Source, config: SegmentationConfig) -> tuple[float, ...] | None:
+    """Millimetres along each axis to which volumes are resampled; None: not at all. Of the training side alone.
+
+    Slices keep their distance: each volume has its own. Raises BadConfig for archives, which tell no spacing.
+    """
+    if config.resampling == "None":
+        return None
+    if not source.files:
+        raise BadConfig(
+            "HPO_CONFIG.resampling", f"expected None, since {source.path} tells no spacing, found {config.resampling}"
+        )
+    return common_spacing([source.spacing(int(i))[: config.axes] for i in source.split.train], config.resampling)
+
+
 def _samples(
-    source: Source, items: splits.Indices, config: SegmentationConfig, poll: Callable[[], None]
+    source: Source,
+    items: splits.Indices,
+    config: SegmentationConfig,
+    spacing: tuple[float, ...] | None,
+    poll: Callable[[], None],
 ) -> Iterable[Sample]:
     """Normalise each image as a whole, then cut volumes into slices along their last axis if 2D is asked for."""
     for i in items:
         poll()
         image, mask = source.pair(int(i))
         image = normalize(image, config.normalization)
+        if spacing is not None:
+            present = source.spacing(int(i))
+            image = resample_image(image, present, (*spacing, *present[len(spacing) :]))
         case = int(source.cases[i])
         if mask.ndim == config.axes:
             yield Sample(torch.from_numpy(image), torch.from_numpy(mask), case, int(i))

@@ -13,27 +13,34 @@ from hpo_trainer.config import SegmentationConfig
 def u_net(config: SegmentationConfig, in_channels: int, classes: int) -> nn.Module:
     """MONAI's U-Net with instance normalisation and leaky ReLU: (N, in_channels, *S) to logits (N, classes, *S).
 
-    ``depth`` levels halve the resolution ``depth`` - 1 times; level i has channels · channel_multiplier^i channels.
+    ``depth`` levels halve the resolution ``depth`` - 1 times, the first convolution does so already; a level of full
+    resolution may stand above them. Level i from the top has channels · channel_multiplier^i channels.
     MONAI needs two levels, so at depth 1 the second one keeps the resolution.
     """
     from monai.networks.nets.unet import UNet
 
-    return UNet(
+    from hpo_trainer.networks.mixed_precision import MixedPrecisionUNet
+
+    halvings = [1] * config.full_resolution + [2] * (config.depth - 1)
+    kind = MixedPrecisionUNet if config.precision == "BFloat16" else UNet
+    network: nn.Module = kind(
         spatial_dims=config.axes,
         in_channels=in_channels,
         out_channels=classes,
         channels=level_channels(config),
-        strides=[2 if config.depth > 1 else 1] * (len(level_channels(config)) - 1),
+        strides=halvings or [1],
         num_res_units=config.residual_units,
         norm="instance",
         act=("leakyrelu", {"negative_slope": 0.01}),
         dropout=config.dropout,
     )
+    return network
 
 
 def level_channels(config: SegmentationConfig) -> list[int]:
     """Channels of each level, from the top."""
-    return [max(1, round(config.channels * config.channel_multiplier**i)) for i in range(max(2, config.depth))]
+    levels = max(2, config.full_resolution + config.depth)
+    return [max(1, round(config.channels * config.channel_multiplier**i)) for i in range(levels)]
 
 
 @dataclass(frozen=True)

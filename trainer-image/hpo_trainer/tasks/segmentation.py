@@ -10,23 +10,23 @@ from typing import Any, cast
 
 import torch
 from monai.inferers.utils import sliding_window_inference
-from monai.losses.dice import DiceCELoss, DiceLoss, GeneralizedDiceLoss
-from monai.losses.focal_loss import FocalLoss
-from torch import Generator, Tensor, nn
-from torch.nn import functional
+from torch import Tensor, nn
 
 from hpo_trainer.config import SegmentationConfig
-from hpo_trainer.data.augmentation import augment_pairs
+from hpo_trainer.data.augmentation import Extents, augment_pairs
+from hpo_trainer.data.patches import pad, random_patch, resident, training_image, whole_size
+from hpo_trainer.data.resampling import resized
 from hpo_trainer.data.segmentation import Sample, SegmentationData, load
 from hpo_trainer.device import to_device
 from hpo_trainer.evaluation.segmentation import DiceByCase, dice_names
 from hpo_trainer.loop import Learner, Metrics
 from hpo_trainer.networks import optimizer, u_net
+from hpo_trainer.networks.averaging import AveragedNetwork
+from hpo_trainer.networks.schedule import Schedule
 from hpo_trainer.seeding import derive, generator
+from hpo_trainer.tasks.losses import criterion
 
 EVALUATION_BATCH = {2: 16, 3: 1}
-FOREGROUND_PATCHES = 0.5
-"""Share of the patches that are centred on a foreground voxel, since most of a volume is background."""
 
 
 class SegmentationLearner:
@@ -34,15 +34,21 @@ class SegmentationLearner:
 
     def __init__(self, config: SegmentationConfig, data: SegmentationData, seed: int, device: torch.device) -> None:
         self._config, self._seed, self._device, self._classes = config, seed, device, data.classes
-        size = config.patch_size or whole_size((*data.train, *data.validation), config.depth)
         self.data = replace(data, train=())  # which are kept padded
-        self._train = [pad(sample, size) for sample in data.train]
+        self._size = config.patch_size or whole_size((*data.train, *data.validation), config.depth)
+        self._train = resident([training_image(sample, self._size) for sample in data.train], device)
         self._cases = by_case(data.validation)
-        self._size = size
         torch.manual_seed(derive(seed, "weights"))
-        self.model: nn.Module = u_net(config, data.channels, len(data.classes)).to(device)
-        self.optimizer = optimizer(self.model, config.optimizer, config.learning_rate, weight_decay=config.weight_decay)
+        network = u_net(config, data.channels, len(data.classes)).to(device)
+        self.optimizer = optimizer(
+            network, config.optimizer, config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
+        )
+        self.model = prepared(network, self.optimizer, config)
         self._criterion = criterion(config.loss)
+        self._extents = extents(config)
+        self._schedule = Schedule(
+            config.learning_rate, config.warmup_epochs, config.schedule_epochs, self.steps_per_epoch
+        )
 
     @property
     def sides(self) -> Mapping[str, tuple[str, ...]]:
@@ -60,76 +66,81 @@ class SegmentationLearner:
         order = torch.randperm(len(self._train), generator=generator(self._seed, "order", epoch))
         cutting, augmenting = (generator(self._seed, purpose, epoch) for purpose in ("patches", "augmentation"))
         for chosen in torch.split(order, self._config.batch_size):
-            pairs = [self._train[i] for i in chosen.tolist()]
+            samples = [self._train[i] for i in chosen.tolist()]
+            pairs = [(sample.image, sample.mask) for sample in samples]
             if self._config.patch_size:
-                pairs = [random_patch(image, mask, self._size, cutting) for image, mask in pairs]
-            images, masks = torch.stack([i for i, _ in pairs]), torch.stack([m for _, m in pairs])
+                pairs = [random_patch(sample, self._size, cutting) for sample in samples]
+            images = to_device(torch.stack([image for image, _ in pairs]), self._device)
+            masks = to_device(torch.stack([mask for _, mask in pairs]), self._device)
             if self._config.augmentation:
-                images, masks = augment_pairs(images, masks, augmenting)
-            yield to_device(images, self._device), to_device(masks.long(), self._device)
+                images, masks = augment_pairs(images, masks, augmenting, self._extents)
+            yield images, masks.long()
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         value: Tensor = self._criterion(outputs, targets[:, None])
         return value
 
     def learning_rate(self, step: int) -> float:
-        return self._config.learning_rate
+        return self._schedule.at(step)
 
     def validate(self, poll: Callable[[], None]) -> Metrics:
         """``validation_loss`` is the mean over the cases of the loss over a whole case: no batch size comes in."""
         dice, total = DiceByCase(self._classes), 0.0
         for samples in self._cases:
             truth = torch.stack([sample.mask for sample in samples]).long()
-            logits = torch.cat(
-                [self._logits(part, poll) for part in parts(samples, EVALUATION_BATCH[self._config.axes])]
-            )
+            logits = self.logits(samples, poll)
             total += float(self.loss(logits, truth.to(self._device)))
             dice.add(logits.argmax(1).cpu(), truth)
         return dice.metrics() | {"validation_loss": total / len(self._cases)}
 
-    def probabilities(self, samples: Sequence[Sample], poll: Callable[[], None]) -> Tensor:
-        """(N, classes, *S), on the CPU, of samples of one size."""
+    def logits(self, samples: Sequence[Sample], poll: Callable[[], None]) -> Tensor:
+        """(N, classes, *S) of the samples of one case, on the grid of their masks; the model is in evaluation mode."""
         batch = EVALUATION_BATCH[self._config.axes]
-        return torch.cat([self._logits(part, poll).cpu() for part in parts(samples, batch)]).softmax(1)
+        return torch.cat([self._logits(part, poll) for part in parts(samples, batch)])
+
+    def probabilities(self, samples: Sequence[Sample], poll: Callable[[], None]) -> Tensor:
+        """(N, classes, *S) of the samples of one case, on the CPU."""
+        return self.logits(samples, poll).cpu().softmax(1)
 
     def _logits(self, samples: Sequence[Sample], poll: Callable[[], None]) -> Tensor:
-        """(N, classes, *S) of samples of one size, without the padding."""
         poll()
-        shape = samples[0].mask.shape
         images = to_device(torch.stack([pad(sample, self._size)[0] for sample in samples]), self._device)
         if self._config.patch_size:
             window: dict[str, Any] = {"sw_batch_size": 4, "overlap": 0.5, "mode": "gaussian"}
             padded = cast(Tensor, sliding_window_inference(images, self._size, predictor=self.model, **window))
         else:
             padded = self.model(images)
-        for axis, length in enumerate(shape, start=2):
+        for axis, length in enumerate(samples[0].image.shape[1:], start=2):
             padded = padded.narrow(axis, 0, length)
-        return padded
+        return resized(padded, samples[0].mask.shape)
 
 
-def criterion(name: str) -> nn.Module:
-    """MONAI's losses on logits and labels (N, 1, *S); the Dice terms pool a batch and leave the background out.
-
-    Pooling keeps slices without a class from counting as much as those that show it.
-    """
-    options: dict[str, Any] = {"include_background": False, "to_onehot_y": True, "softmax": True, "batch": True}
-    if name == "DiceFocal":
-        return DiceFocal(DiceLoss(**options), FocalLoss(to_onehot_y=True, use_softmax=True))
-    kind = {"Dice": DiceLoss, "DiceCE": DiceCELoss, "GeneralizedDice": GeneralizedDiceLoss}[name]
-    loss: nn.Module = kind(**options)
-    return loss
+def prepared(network: nn.Module, optimizer: torch.optim.Optimizer, config: SegmentationConfig) -> nn.Module:
+    """The model to train: gradients are clipped before each step, weights averaged after it, if they are to be."""
+    if config.gradient_clipping > 0:
+        optimizer.register_step_pre_hook(lambda *_: clip_gradients(network, config.gradient_clipping))
+    if config.weight_averaging == 0:
+        return network
+    model = AveragedNetwork(network, config.weight_averaging)
+    optimizer.register_step_post_hook(lambda *_: model.update())
+    return model
 
 
-class DiceFocal(nn.Module):
-    """The sum of both, on the softmax. (MONAI's own sum has a sigmoid of each class in its focal term.)"""
+def clip_gradients(network: nn.Module, norm: float) -> None:
+    nn.utils.clip_grad_norm_(network.parameters(), norm)
 
-    def __init__(self, dice: nn.Module, focal: nn.Module) -> None:
-        super().__init__()
-        self.dice, self.focal = dice, focal
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        total: Tensor = self.dice(logits, labels) + self.focal(logits, labels)
-        return total
+def extents(config: SegmentationConfig) -> Extents:
+    return Extents(
+        rotation=config.rotation,
+        shear=config.shear,
+        scaling=config.scaling,
+        translation=config.translation,
+        mirror_axes=config.mirror_axes,
+        elastic=config.elastic,
+        noise=config.noise,
+        blur=config.blur,
+    )
 
 
 def by_case(samples: Sequence[Sample]) -> list[list[Sample]]:
@@ -138,39 +149,6 @@ def by_case(samples: Sequence[Sample]) -> list[list[Sample]]:
     for sample in samples:
         cases.setdefault(sample.case, []).append(sample)
     return list(cases.values())
-
-
-def whole_size(samples: Sequence[Sample], depth: int) -> tuple[int, ...]:
-    """The size that holds every sample: a multiple of 2^(depth-1), twice that at least.
-
-    The U-Net halves the size depth - 1 times, and its instance normalisation needs more than one voxel at the bottom.
-    """
-    step = 2 ** (depth - 1)
-    largest = [max(lengths) for lengths in zip(*(sample.mask.shape for sample in samples), strict=True)]
-    return tuple(max(2, math.ceil(length / step)) * step for length in largest)
-
-
-def pad(sample: Sample, size: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Grow image and mask at their far ends to ``size`` at least: the image by its minimum, the mask by background."""
-    growth: list[int] = []
-    for length, wanted in zip(reversed(sample.mask.shape), reversed(size), strict=True):
-        growth += [0, max(0, wanted - length)]
-    image = functional.pad(sample.image, growth, value=float(sample.image.min()))
-    return image, functional.pad(sample.mask, growth)
-
-
-def random_patch(image: Tensor, mask: Tensor, size: Sequence[int], random: Generator) -> tuple[Tensor, Tensor]:
-    """A patch at a random place, or around a random foreground voxel."""
-    spare = torch.tensor([length - wanted for length, wanted in zip(mask.shape, size, strict=True)])
-    start = (torch.rand(len(spare), generator=random) * (spare + 1)).long()
-    centred, which = torch.rand(2, generator=random).tolist()
-    if centred < FOREGROUND_PATCHES:
-        foreground = mask.nonzero()
-        if len(foreground):
-            centre = foreground[int(which * len(foreground))]
-            start = (centre - torch.tensor(list(size)) // 2).clamp(min=torch.zeros_like(spare), max=spare)
-    window = tuple(slice(s, s + n) for s, n in zip(start.tolist(), size, strict=True))
-    return image[(slice(None), *window)], mask[window]
 
 
 def parts(samples: Sequence[Sample], length: int) -> Iterator[Sequence[Sample]]:

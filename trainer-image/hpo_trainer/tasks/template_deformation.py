@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hpo_trainer.config import SegmentationConfig, TemplateDeformationConfig
-from hpo_trainer.data.augmentation import augment_pairs
+from hpo_trainer.data.augmentation import Extents, augment_pairs
+from hpo_trainer.data.patches import pad, whole_size
 from hpo_trainer.data.segmentation import Sample, SegmentationData, load
 from hpo_trainer.data.template import pieces, template
 from hpo_trainer.device import to_device
@@ -21,7 +22,7 @@ from hpo_trainer.loop import Learner, Metrics
 from hpo_trainer.networks import optimizer
 from hpo_trainer.networks.template import Deformed, TemplateNetwork, jacobian_determinants
 from hpo_trainer.seeding import derive, generator
-from hpo_trainer.tasks.segmentation import EVALUATION_BATCH, by_case, pad, parts, whole_size
+from hpo_trainer.tasks.segmentation import EVALUATION_BATCH, by_case, parts
 
 
 class TemplateLearner:
@@ -60,7 +61,7 @@ class TemplateLearner:
             images, masks = torch.stack([i for i, _ in pairs]), torch.stack([m for _, m in pairs])
             if self._config.augmentation:
                 # A template cannot be turned into its mirror image
-                images, masks = augment_pairs(images, masks, augmenting, mirror=False)
+                images, masks = augment_pairs(images, masks, augmenting, Extents(mirror_axes=()))
             yield to_device(images, self._device), to_device(masks.long(), self._device)
 
     def loss(self, outputs: Deformed, targets: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from hpo_trainer.data.segmentation import Sample, SegmentationData, load
 from hpo_trainer.failures import BadConfig, BadData
 from hpo_trainer.loop import Learner, Metrics
 from hpo_trainer.networks import optimizer, u_net
+from hpo_trainer.networks.averaging import judged_weights
 from hpo_trainer.networks.transfer import adapt
 from hpo_trainer.networks.unet import blocks
 from hpo_trainer.seeding import derive
@@ -135,7 +136,7 @@ def read_source(path: Path) -> Source:
         raise BadData(path, f"expected a checkpoint of the task segmentation, found one of {task}")
     config = parse("segmentation", identity, {})
     assert isinstance(config, SegmentationConfig)
-    return Source(path, config, state["data"], state["model"])
+    return Source(path, config, state["data"], judged_weights(state["model"]))
 
 
 def read_data(

@@ -1,0 +1,24 @@
+"""The U-Net in mixed precision. Imports MONAI, which takes a second."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from monai.networks.nets.unet import UNet
+from torch import Tensor
+
+
+class MixedPrecisionUNet(UNet):
+    """MONAI's U-Net whose convolutions read and write bfloat16; weights, gradients and outputs are of 32 bits.
+
+    bfloat16 has the range of float32, so no gradient is scaled.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16):
+            logits: Tensor = super().forward(x)
+        return logits.float()
