@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from threadpoolctl import threadpool_limits
 
-from hpo_operator.handlers.operator import run_operator
+from hpo_operator.handlers.operator import LeaseLostError, run_operator
 from hpo_operator.settings import Settings, SettingsError, read_settings
 
 
@@ -44,7 +44,11 @@ def main() -> int:
     logging.getLogger("kopf").setLevel(logging.WARNING)
     # One BLAS thread per fit: two fits run side by side, and sums have one order whatever the machine.
     with threadpool_limits(limits=1):
-        asyncio.run(_serve(settings))
+        try:
+            asyncio.run(_serve(settings))
+        except LeaseLostError as error:
+            logging.getLogger("hpo_operator").error("%s", error)
+            return 1
     return 0
 
 

@@ -20,6 +20,10 @@ class Settings:
     """Seconds between two reads of a running trial's /metrics."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
+    lease: str = ""
+    """namespace/name of the Lease that the acting operator holds; absent: every operator acts."""
+    identity: str = ""
+    """Name on the Lease, such as the Pod's, whose restarted container takes it again at once; absent: a random one."""
     kubeconfig: str | None = None
     """Path of a kubeconfig; absent: KUBECONFIG, ~/.kube/config, or the Pod's service account."""
 
@@ -51,4 +55,6 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
                 raise SettingsError(f"{prefix}{name.upper()}: expected a number, found {given[name]!r}") from None
     if values.get("log_level", "INFO") not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise SettingsError(f"{prefix}LOG_LEVEL: expected DEBUG, INFO, WARNING or ERROR, found {values['log_level']!r}")
+    if given.get("lease") and not all(given["lease"].partition("/")):
+        raise SettingsError(f"{prefix}LEASE: expected namespace/name, found {given['lease']!r}")
     return Settings(**values)  # type: ignore[arg-type]

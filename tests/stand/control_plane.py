@@ -129,6 +129,10 @@ class ControlPlane:
         """SIGKILL one process of this control plane, by its name in ``processes``: a crash."""
         self._end(name, Daemon.kill)
 
+    def end(self, name: str, grace_seconds: float = 30.0) -> None:
+        """Tell one process to stop, and wait until it has."""
+        self._end(name, lambda daemon: daemon.stop(grace_seconds))
+
     def stop(self) -> None:
         """End every process that this control plane started; the logs stay, all else is removed."""
         for daemon in self.processes.values():

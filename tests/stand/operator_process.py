@@ -36,8 +36,8 @@ def install_crds(plane: ControlPlane) -> None:
 class OperatorProcess:
     """``python -m hpo_operator`` under its own service account. May be started, killed and started again."""
 
-    def __init__(self, plane: ControlPlane, sample_seconds: float = 1.0) -> None:
-        self._plane = plane
+    def __init__(self, plane: ControlPlane, sample_seconds: float = 1.0, name: str = "operator") -> None:
+        self._plane, self._name = plane, name
         self._kubeconfig = plane.kubeconfig_for(NAMESPACE, ACCOUNT)
         self._sample_seconds = sample_seconds
         self.port = _free_port()
@@ -47,20 +47,22 @@ class OperatorProcess:
             "HPO_OPERATOR_KUBECONFIG": str(self._kubeconfig),
             "HPO_OPERATOR_PORT": str(self.port),
             "HPO_OPERATOR_SAMPLE_SECONDS": str(self._sample_seconds),
+            "HPO_OPERATOR_LEASE": f"{NAMESPACE}/{ACCOUNT}",
+            "HPO_OPERATOR_IDENTITY": self._name,  # as a Pod's name: its restarted container need not wait
         }
         environ = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT / "operator"),
         } | settings
-        return self._plane.launch("operator", [sys.executable, "-m", "hpo_operator"], environ)
+        return self._plane.launch(self._name, [sys.executable, "-m", "hpo_operator"], environ)
 
     @property
     def daemon(self) -> Daemon:
-        return self._plane.processes["operator"]
+        return self._plane.processes[self._name]
 
     @property
     def log(self) -> Path:
-        return self._plane.directory / "logs" / "operator.log"
+        return self._plane.directory / "logs" / f"{self._name}.log"
 
 
 def _account() -> list[dict[str, Any]]:
@@ -76,6 +78,19 @@ def _account() -> list[dict[str, Any]]:
             "kind": "ClusterRoleBinding",
             "metadata": {"name": ACCOUNT},
             "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": ACCOUNT},
+            "subjects": [subject],
+        },
+        {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "Role",
+            "metadata": {"name": ACCOUNT, "namespace": NAMESPACE},
+            "rules": yaml.safe_load((ROOT / "helm/hpo-operator/rbac-lease-rules.yaml").read_text()),
+        },
+        {
+            "apiVersion": f"{rbac}/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": ACCOUNT, "namespace": NAMESPACE},
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": ACCOUNT},
             "subjects": [subject],
         },
     ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import uuid
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -18,6 +20,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from hpo_operator.handlers import triggers
 from hpo_operator.kube.client import ApiServer, load_configuration
 from hpo_operator.kube.cluster import KubeCluster, StudyKey
+from hpo_operator.kube.lease import Lease
 from hpo_operator.kube.worker import StudyWorker, StudyWorkers, WorkerSettings
 from hpo_operator.manifests.pod import PodSettings
 from hpo_operator.settings import Settings
@@ -31,8 +34,15 @@ LAG_CHECK_SECONDS = 1.0
 UNHEALTHY_LAG_SECONDS = 30.0
 
 
+class LeaseLostError(Exception):
+    """Another operator acts now, or may."""
+
+
 async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
-    """Serve until ``stop`` is set. ``on_ready`` is called once the watches have begun."""
+    """Serve until ``stop`` is set. ``on_ready`` is called once the watches have begun.
+
+    With a lease: stand by until it is held. Raises LeaseLostError when it is lost; to begin anew is to start again.
+    """
     metrics = OperatorMetrics()
     metrics.build.labels(version=_version()).set(1)
     ready = asyncio.Event()
@@ -40,7 +50,11 @@ async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callab
         await ApiServer.connect(settings.kubeconfig) as server,
         aiohttp.ClientSession() as session,
         _http(settings.port, metrics, ready),
+        _leading(server, settings, stop) as lost,
     ):
+        if stop.is_set():
+            return
+        metrics.leader.set(1)
         executor = ThreadPoolExecutor(FIT_THREADS, thread_name_prefix="decide")
         chosen = WorkerSettings(PodSettings(settings.trainer_image), settings.sample_seconds)
         cluster = KubeCluster(server)
@@ -66,6 +80,41 @@ async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callab
             await workers.stop()
             executor.shutdown(wait=False, cancel_futures=True)
             log.info("stopped")
+        if lost.is_set():
+            raise LeaseLostError(f"the lease {settings.lease} is lost")
+
+
+@asynccontextmanager
+async def _leading(server: ApiServer, settings: Settings, stop: asyncio.Event) -> AsyncIterator[asyncio.Event]:
+    """Begins when the lease is held, or ``stop`` is set. When it is lost, ``stop`` and the given event are set."""
+    lost = asyncio.Event()
+    if not settings.lease:
+        yield lost
+        return
+    identity = settings.identity or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+    lease = Lease(server, settings.lease, identity, _now)
+    stopped = asyncio.create_task(stop.wait(), name="stop")
+    acquiring = asyncio.create_task(lease.acquire(), name="acquiring the lease")
+    await asyncio.wait((acquiring, stopped), return_when=asyncio.FIRST_COMPLETED)
+    if not acquiring.done():  # stopped while it stood by
+        acquiring.cancel()
+        yield lost
+        return
+    acquiring.result()
+
+    def lose(task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            lost.set()
+            stop.set()
+
+    keeping = asyncio.create_task(lease.keep(), name="keeping the lease")
+    keeping.add_done_callback(lose)
+    try:
+        yield lost
+    finally:
+        stopped.cancel()
+        if keeping.cancel():
+            await lease.release()
 
 
 def _now() -> datetime:
@@ -94,7 +143,10 @@ async def _watch_lag(metrics: OperatorMetrics) -> None:
 
 @asynccontextmanager
 async def _http(port: int, metrics: OperatorMetrics, ready: asyncio.Event) -> AsyncIterator[None]:
-    """/metrics, /healthz (the loop answers) and /readyz (the watches have begun)."""
+    """/metrics, /healthz (the loop answers) and /readyz (the watches have begun, or the lease is another's).
+
+    One that stands by is ready: a roll-out waits for it before it ends the one that holds the lease.
+    """
 
     async def show_metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -104,7 +156,10 @@ async def _http(port: int, metrics: OperatorMetrics, ready: asyncio.Event) -> As
         return web.Response(status=200 if lag < UNHEALTHY_LAG_SECONDS else 503, text=f"event-loop lag {lag:.3f} s\n")
 
     async def is_ready(_: web.Request) -> web.Response:
-        return web.Response(status=200 if ready.is_set() else 503, text="ready\n" if ready.is_set() else "starting\n")
+        if ready.is_set():
+            return web.Response(text="ready\n")
+        leading = metrics.registry.get_sample_value("hpo_operator_leader")
+        return web.Response(status=503, text="starting\n") if leading else web.Response(text="standing by\n")
 
     app = web.Application()
     app.add_routes([web.get("/metrics", show_metrics), web.get("/healthz", healthy), web.get("/readyz", is_ready)])

@@ -1,4 +1,4 @@
-"""What the operator may do: exactly what ``kube`` and ``handlers`` ask for. The chart's Role is generated from it."""
+"""What the operator may do: exactly what ``kube`` and ``handlers`` ask for. The chart's Roles are generated from it."""
 
 from __future__ import annotations
 
@@ -14,3 +14,9 @@ RULES: list[dict[str, Any]] = [
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch", "create", "delete"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
 ]
+"""In every namespace whose studies it serves."""
+
+LEASE_RULES: list[dict[str, Any]] = [
+    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
+]
+"""In its own namespace."""

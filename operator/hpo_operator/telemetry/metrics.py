@@ -38,6 +38,9 @@ class OperatorMetrics:
         self.loop_lag = Gauge(
             "hpo_event_loop_lag_seconds", "How late the event loop was at its last check.", registry=self.registry
         )
+        self.leader = Gauge(
+            "hpo_operator_leader", "1 while this operator acts, 0 while it stands by.", registry=self.registry
+        )
         self.build = Gauge(
             "hpo_build_info", "Always 1; the version is its label.", ("version",), registry=self.registry
         )
