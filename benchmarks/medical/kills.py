@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import random
 import re
+import shutil
 import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ from torch import Tensor
 
 from hpo_trainer import checkpoint
 from hpo_trainer.__main__ import main
+from medical import populations
+from medical.data import VOLUME, WORK, mednist
+from medical.report import table, write
+from medical.runs import run_trial
 
 KILLS = 20
 FOR_EVER = 100_000
@@ -110,8 +115,8 @@ class Lives:
 
 def _live(variables: dict[str, str], errors: Connection) -> None:
     """In the process: standard error goes to ``errors``, as a container's goes to its log."""
-    os.dup2(errors.fileno(), 2)
-    os.dup2(errors.fileno(), 1)
+    for stream in (1, 2):
+        os.dup2(errors.fileno(), stream)
     os._exit(main(variables))
 
 
@@ -163,3 +168,53 @@ def differences(one: Any, other: Any, where: str = "") -> Iterator[str]:
 
 def _bytes(tensor: Tensor) -> bytes:
     return bytes(tensor.contiguous().numpy().tobytes())
+
+
+def cases() -> dict[str, dict[str, Any]]:
+    """A configuration of each task on real images, with everything random that it has."""
+    mednist()
+    populations.make()
+    network: dict[str, Any] = {"dimensions": "3D", "depth": 3, "channels": 4, "batchSize": 2, "augmentation": True}
+    u_net = network | {"dataset": populations.TARGET, "dropout": 0.1}
+    source = run_trial("segmentation", u_net, seed=0, epochs=1).folder / checkpoint.CURRENT
+    shutil.copyfile(source, VOLUME / "kills.pt")
+    images = {"dataset": "MedNIST", "splitFile": "splits.csv", "splitColumn": "split_block", "imageSize": 32}
+    family = {"trainSamplesPerClass": 40, "blocks": 3, "filters": 16, "denseUnits": [64], "dropout": 0.2}
+    transfer = {"dataset": populations.TARGET, "sourceCheckpoint": "kills.pt", "batchSize": 2, "augmentation": True}
+    return {
+        "classification": images | family | {"augmentation": True},
+        "segmentation": u_net | {"optimizer": "AdamW", "weightDecay": 0.01},
+        "templateDeformation": network | {"dataset": populations.TARGET, "optimizer": "SGD"},
+        "transferSegmentation": transfer,
+    }
+
+
+def measured(task: str, config: Mapping[str, Any]) -> Killed:
+    def trial(name: str) -> Trial:
+        folder = WORK / "kills" / task / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return Trial(task, config, VOLUME, folder)
+
+    return kill_often(trial("killed"), trial("undisturbed"), KILLS)
+
+
+def run() -> None:
+    killed = {task: measured(task, config) for task, config in cases().items()}
+    rows = [
+        (task, len(k.instants), k.epochs, ", ".join(map(str, k.instants)), "yes" if not k.differing else "no")
+        for task, k in killed.items()
+    ]
+    text = (
+        f"Each trial is killed by SIGKILL {KILLS} times: at a random instant of the first or of the second epoch of "
+        "each life, validation and the writing of the checkpoint included. Then it is let come to its end. Beside it "
+        "the same trial runs undisturbed for as many epochs. Equal: all weights, the optimiser's state and the history "
+        "of metrics in both last checkpoints, bit for bit (CPU, one thread)."
+    )
+    headings = ["task", "kills", "epochs", "killed in epoch", "equal"]
+    raw = {task: {"epochs": k.epochs, "instants": k.instants, "differing": k.differing} for task, k in killed.items()}
+    write("kills", "Trials that are killed", [text, table(headings, rows)], raw)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,8 +1,8 @@
 """Two populations of one organ, as the adults and children of Bertrand's thesis (2019), chapter 3.
 
 There a network that was trained on kidneys of adults is adapted to those of children, which are smaller and look
-different in ultrasound. Here both are hippocampi of the Medical Segmentation Decathlon, at 1.5 mm, anterior and posterior part
-taken together as one organ:
+different in ultrasound. Here both are hippocampi of the Medical Segmentation Decathlon, at 1.5 mm, anterior and
+posterior part taken together as one organ:
 
 - the *source*: the 172 volumes of the largest group of scanners, as they are;
 - the *target*: the 88 others, shrunk to 0.7 of their size in an unchanged frame, darkened by a power of 2.5 of their
@@ -20,7 +20,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import nibabel
 import numpy as np
@@ -129,13 +129,13 @@ def _changed(case: str, *, target: bool) -> tuple[Volume, Mask]:
     return resized(smooth, 1 / SPACING, size), organ.astype(np.uint8)
 
 
-def resized(volume: Volume, scale: float, size: Sequence[int], mode: str = "reflect") -> Volume:
+def resized(
+    volume: Volume, scale: float, size: Sequence[int], mode: Literal["reflect", "constant"] = "reflect"
+) -> Volume:
     """``volume`` scaled about its centre, in a frame of ``size`` voxels; linear between voxels."""
     centres = [((old - 1) / 2, (new - 1) / 2) for old, new in zip(volume.shape, size, strict=True)]
     offset = [old - new / scale for old, new in centres]
-    moved: Volume = ndimage.affine_transform(
-        volume, np.full(volume.ndim, 1 / scale), offset, tuple(size), order=1, mode=mode
-    )
+    moved: Volume = ndimage.affine_transform(volume, [1 / scale] * volume.ndim, offset, tuple(size), order=1, mode=mode)
     return moved
 
 

@@ -127,7 +127,7 @@ def _timed(command: list[str], variables: Mapping[str, str], log: Any) -> tuple[
     ``hpo run`` waits for its trials, so theirs are in it.
     """
     started = time.monotonic()
-    process = subprocess.Popen(command, env=os.environ | ENVIRONMENT | variables, stdout=log, stderr=log)
+    process = subprocess.Popen(command, env={**os.environ, **ENVIRONMENT, **variables}, stdout=log, stderr=log)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     return process.returncode, time.monotonic() - started, used.ru_utime + used.ru_stime

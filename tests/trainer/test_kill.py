@@ -38,7 +38,7 @@ def test_killed_at_random_instants(task: str, volume: Path, tmp_path: Path) -> N
     trials = [Trial(task, CONFIGS[task], volume, tmp_path / name) for name in ("killed", "undisturbed")]
     for trial in trials:
         trial.folder.mkdir()
-    killed = kill_often(*trials, kills=3)
+    killed = kill_often(trials[0], trials[1], kills=3)
     assert len(killed.instants) == 3
     assert killed.epochs >= 2
     assert killed.differing == ()
