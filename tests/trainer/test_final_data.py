@@ -32,8 +32,9 @@ def split_folder(root: Path) -> Path:
 def test_rows_of_a_split_file(tmp_path: Path) -> None:
     split_folder(tmp_path)
     data = classification.load(tmp_path, ClassificationConfig(split_file="splits.csv", image_size=16), poll)
-    test = data.test(poll)
-    assert test is not None
+    found = data.test(poll)
+    assert found is not None
+    test = found[1]
     assert test.names == tuple(f"class{label}/{i:03}.png" for label in range(3) for i in (9, 10, 11))
     assert test.groups[:3] == ("p0-4", "p0-5", "p0-5")
     assert test.labels.tolist() == [0] * 3 + [1] * 3 + [2] * 3
@@ -60,8 +61,9 @@ def test_arrays_of_an_archive(tmp_path: Path) -> None:
     path = tmp_path / "set.npz"
     np.savez(path, **arrays)
     data = classification.load(tmp_path, ClassificationConfig(dataset="set.npz", image_size=16), poll)
-    test = data.test(poll)
-    assert test is not None
+    found = data.test(poll)
+    assert found is not None
+    test = found[1]
     assert test.names == tuple(f"test_images[{i}]" for i in range(6))
     assert test.labels.tolist() == [0, 1] * 3
     pixels = arrays["train_images"] / 255.0

@@ -54,13 +54,19 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class ClassificationData:
-    """``test``: reads the test side as the other two were read; None where there is none. No trial ever calls it."""
+    """``mean``, ``deviation``: of the training images' pixels, by which all are standardised.
+
+    ``test``: reads the test side as the other two were read, with its own source; None where there is none. No trial
+    ever calls it.
+    """
 
     train: LabelledImages
     validation: LabelledImages
     classes: tuple[str, ...]
     fingerprint: str
-    test: Callable[[Callable[[], None]], LabelledImages | None]
+    mean: float
+    deviation: float
+    test: Callable[[Callable[[], None]], tuple[Source, LabelledImages] | None]
 
     @property
     def sides(self) -> dict[str, tuple[str, ...]]:
@@ -107,15 +113,19 @@ def load(data_dir: Path, config: LabelledImagesConfig, poll: Callable[[], None])
         names, groups = (tuple(known[i] for i in indices) if known else () for known in (of.names, of.groups))
         return LabelledImages((images - mean) / deviation, torch.from_numpy(of.labels[indices]), names, groups)
 
-    def test(poll: Callable[[], None]) -> LabelledImages | None:
+    def test(poll: Callable[[], None]) -> tuple[Source, LabelledImages] | None:
         side = source if source.test.size else _archive_test(source)
-        return None if side is None else labelled(side, _read(side, side.test, config.image_size, poll), side.test)
+        if side is None:
+            return None
+        return side, labelled(side, _read(side, side.test, config.image_size, poll), side.test)
 
     return ClassificationData(
         labelled(source, train, chosen),
         labelled(source, validation, source.split.validation),
         source.classes,
         digest(train, source.labels[chosen], validation, source.labels[source.split.validation], source.classes),
+        float(mean),
+        float(deviation),
         test,
     )
 

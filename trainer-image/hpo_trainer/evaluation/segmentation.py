@@ -13,6 +13,13 @@ def dice_names(classes: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"dice_{'_'.join(name.split())}" for name in classes[1:])
 
 
+def dice_of_classes(predicted: Tensor, truth: Tensor, classes: int) -> Tensor:
+    """2|A∩B| / (|A|+|B|) of each foreground class, (classes - 1,); NaN where neither tensor shows the class."""
+    pairs = predicted.flatten().long() * classes + truth.flatten().long()
+    confusion = torch.bincount(pairs, minlength=classes**2).reshape(classes, classes).double()
+    return (2 * confusion.diagonal() / (confusion.sum(0) + confusion.sum(1)))[1:].cpu()
+
+
 class DiceByCase:
     """The Dice coefficient 2|A∩B| / (|A|+|B|) of every foreground class, its voxels pooled over a case.
 
@@ -26,12 +33,7 @@ class DiceByCase:
 
     def add(self, predicted: Tensor, truth: Tensor) -> None:
         """All voxels of one case: two integer tensors of the same shape."""
-        size = len(self._names) + 1
-        pairs = predicted.flatten().long() * size + truth.flatten().long()
-        confusion = torch.bincount(pairs, minlength=size**2).reshape(size, size).double()
-        overlap = confusion.diagonal()
-        total = confusion.sum(0) + confusion.sum(1)
-        self._cases.append((2 * overlap / total)[1:].cpu())  # 0/0 is NaN: the class is absent
+        self._cases.append(dice_of_classes(predicted, truth, len(self._names) + 1))
 
     def metrics(self) -> dict[str, float]:
         """``dice`` and ``dice_<class>``; every class must occur in some case."""

@@ -22,6 +22,7 @@ from hpo_trainer.evaluation.segmentation import DiceByCase, dice_names
 from hpo_trainer.loop import Learner, Metrics
 from hpo_trainer.networks import optimizer, u_net
 from hpo_trainer.networks.averaging import AveragedNetwork
+from hpo_trainer.networks.network_input import NetworkInput
 from hpo_trainer.networks.schedule import Schedule
 from hpo_trainer.seeding import derive, generator
 from hpo_trainer.tasks.losses import criterion
@@ -53,6 +54,14 @@ class SegmentationLearner:
     @property
     def sides(self) -> Mapping[str, tuple[str, ...]]:
         return self.data.sides
+
+    @property
+    def network_input(self) -> NetworkInput:
+        config = self._config
+        step, resampled = 2 ** (config.depth - 1), config.resampling != "None"
+        return NetworkInput(
+            config.axes, tuple(self._size), step, bool(config.patch_size), config.normalization, resampled
+        )
 
     @property
     def steps_per_epoch(self) -> int:

@@ -20,6 +20,7 @@ from hpo_trainer.device import to_device
 from hpo_trainer.evaluation.segmentation import DiceByCase, dice_names
 from hpo_trainer.loop import Learner, Metrics
 from hpo_trainer.networks import optimizer
+from hpo_trainer.networks.network_input import NetworkInput
 from hpo_trainer.networks.template import Deformed, TemplateNetwork, jacobian_determinants
 from hpo_trainer.seeding import derive, generator
 from hpo_trainer.tasks.segmentation import EVALUATION_BATCH, by_case, parts
@@ -44,6 +45,11 @@ class TemplateLearner:
     @property
     def sides(self) -> Mapping[str, tuple[str, ...]]:
         return self.data.sides
+
+    @property
+    def network_input(self) -> NetworkInput:
+        step = 2 ** (self._config.depth - 1)
+        return NetworkInput(self._config.axes, tuple(self._size), step, False, self._config.normalization, False)
 
     @property
     def steps_per_epoch(self) -> int:

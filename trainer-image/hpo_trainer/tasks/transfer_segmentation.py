@@ -24,6 +24,7 @@ from hpo_trainer.failures import BadConfig, BadData
 from hpo_trainer.loop import Learner, Metrics
 from hpo_trainer.networks import optimizer, u_net
 from hpo_trainer.networks.averaging import judged_weights
+from hpo_trainer.networks.network_input import NetworkInput
 from hpo_trainer.networks.transfer import adapt
 from hpo_trainer.networks.unet import blocks
 from hpo_trainer.seeding import derive
@@ -79,6 +80,10 @@ class TransferLearner:
     def probabilities(self, samples: Sequence[Sample], poll: Callable[[], None]) -> Tensor:
         """(N, classes, *S), on the CPU, of samples of one size."""
         return self._target.probabilities(samples, poll)
+
+    @property
+    def network_input(self) -> NetworkInput:
+        return self._target.network_input
 
     @property
     def steps_per_epoch(self) -> int:
