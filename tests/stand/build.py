@@ -84,7 +84,7 @@ def ensure(environ: Mapping[str, str]) -> Assets:
     assets = find(environ)
     if assets is None:
         target = cache_directory(environ)
-        with _lock(target.with_name(f"{target.name}.lock")):
+        with build_lock(target):
             if not target.exists():
                 _build_into(target, environ)
         assets = find(environ)
@@ -94,9 +94,10 @@ def ensure(environ: Mapping[str, str]) -> Assets:
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+def build_lock(target: Path) -> Iterator[None]:
+    """Held by the one process that makes ``target``; the lock lies beside it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_name(f"{target.name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -22,9 +23,16 @@ def generated_files() -> dict[str, str]:
     return {
         "crds/hpo.study_hpostudies.yaml": text(study_crd()),
         "crds/hpo.study_hpotrials.yaml": text(trial_crd()),
+        "helm/hpo-operator/files/crds/hpostudies.yaml": text(_kept(study_crd())),
+        "helm/hpo-operator/files/crds/hpotrials.yaml": text(_kept(trial_crd())),
         "helm/hpo-operator/rbac-rules.yaml": text(RULES),
         "helm/hpo-operator/rbac-lease-rules.yaml": text(LEASE_RULES),
     }
+
+
+def _kept(crd: dict[str, Any]) -> dict[str, Any]:
+    """The chart's copy, which ``helm uninstall`` leaves, and with it all studies."""
+    return crd | {"metadata": crd["metadata"] | {"annotations": {"helm.sh/resource-policy": "keep"}}}
 
 
 def main(arguments: list[str]) -> int:
