@@ -219,8 +219,8 @@ def test_a_refused_pod_is_shown_and_asked_for_again_later() -> None:
         workers.wake(KEY)
         await asyncio.sleep(5)
         trial = cluster.objects.trials["demo-0"]
-        assert (trial["status"]["phase"], trial["status"]["reason"]) == ("Pending", "PodRefused")
-        assert cluster.objects.status["message"].startswith("exceeded quota: gpus")
+        assert (trial["status"]["phase"], trial["status"]["reason"]) == ("Pending", "QuotaExceeded")
+        assert "exceeded quota: gpus, requested: 2" in cluster.objects.status["message"]
         for _ in range(20):
             workers.wake(KEY)  # events do not make it ask sooner
             await asyncio.sleep(1)

@@ -24,6 +24,7 @@ from reconcile.studies import (
     HYPERBAND,
     SEEDS,
     assert_ended,
+    conditions,
     event_reasons,
     made,
     ran,
@@ -173,17 +174,20 @@ def test_a_sampled_study_without_final_messages() -> None:
 # --- refusals
 
 
-@pytest.mark.parametrize("message", ["exceeded quota: gpus", "Pod is invalid: " + "x" * 5000])
-def test_a_refused_pod_is_told_once_and_not_asked_for_again(message: str) -> None:
+@pytest.mark.parametrize(
+    ("message", "reason"), [("exceeded quota: gpus", "QuotaExceeded"), ("Pod is invalid: " + "x" * 5000, "PodRefused")]
+)
+def test_a_refused_pod_is_told_once_and_not_asked_for_again(message: str, reason: str) -> None:
     cluster = SimulatedCluster(made(4, 1))
     first = cluster.decide()
     cluster.perform(*first.actions)  # the trial
     cluster.refusals = {"demo-0-r0-a0": message}
     cluster.settle()
     assert cluster.created_pods == []
-    assert cluster.status["reason"] == "PodRefused"
-    assert cluster.status["message"].startswith(message[:200])
-    assert event_reasons(cluster).count("PodRefused") == 1
+    assert cluster.status["reason"] == reason
+    assert message[:200] in cluster.status["message"]
+    assert conditions(cluster)["Progressing"] == "False"
+    assert sorted(event_reasons(cluster)) == sorted(["Accepted", "PodRefused", reason])  # the trial's, and the study's
     cluster.refusals = {}
     cluster.run()
     assert_ended(cluster, "TrialsCompleted")

@@ -17,7 +17,7 @@ DISRUPTED: dict[str, Any] = {
 }
 
 ROWS: dict[str, tuple[dict[str, Any], PodState, str]] = {
-    "just created": (pod(phase="Pending"), PodState.WAITING, "Pending"),
+    "just created": (pod(phase="Pending"), PodState.WAITING, "NotScheduled"),
     "no node": (
         pod(
             phase="Pending",
@@ -26,8 +26,8 @@ ROWS: dict[str, tuple[dict[str, Any], PodState, str]] = {
         PodState.WAITING,
         "Unschedulable",
     ),
-    "no image": (pod(phase="Pending", waiting={"reason": "ImagePullBackOff"}), PodState.WAITING, "ImagePullBackOff"),
-    "creating": (pod(phase="Pending", waiting={"reason": "ContainerCreating"}), PodState.WAITING, "ContainerCreating"),
+    "no image": (pod(phase="Pending", waiting={"reason": "ImagePullBackOff"}), PodState.WAITING, "ImagePullFailed"),
+    "creating": (pod(phase="Pending", waiting={"reason": "ContainerCreating"}), PodState.WAITING, "NotScheduled"),
     "training": (pod(running={"startedAt": "2026-03-01T11:00:00Z"}), PodState.RUNNING, "Training"),
     "being deleted": (pod(running={}, deleting=True), PodState.TERMINATING, "Terminating"),
     "deleted before it started": (pod(phase="Pending", deleting=True), PodState.TERMINATING, "Terminating"),

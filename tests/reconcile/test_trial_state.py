@@ -116,7 +116,8 @@ def test_a_pod_that_nobody_has_seen_is_asked_for_again_under_its_name() -> None:
 
 def test_a_refused_pod_says_so_and_is_still_due() -> None:
     status = after(trial(), refusal="exceeded quota: gpus")
-    assert (status.phase, status.reason, status.message) == ("Pending", "PodRefused", "exceeded quota: gpus")
+    assert (status.phase, status.reason) == ("Pending", "QuotaExceeded")
+    assert "exceeded quota: gpus" in status.message
     assert view(trial(), refusal="exceeded quota: gpus").pod_due == NOW
 
 
@@ -125,7 +126,8 @@ def test_a_refused_pod_says_so_and_is_still_due() -> None:
 
 def test_a_waiting_pod_says_what_it_waits_for() -> None:
     status = after(trial(), pod(phase="Pending", waiting={"reason": "ImagePullBackOff", "message": "no such image"}))
-    assert (status.phase, status.reason, status.message) == ("Pending", "ImagePullBackOff", "no such image")
+    assert (status.phase, status.reason) == ("Pending", "ImagePullFailed")
+    assert "no such image" in status.message
     assert (status.pod, status.pod_start_time, status.start_time) == ("demo-0-r0-a0", None, None)
 
 

@@ -6,6 +6,7 @@ happened before — a crash, a lost event, a Pod deleted by hand — it only eve
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -130,12 +131,10 @@ class _Deciding:
         suspended = self.study.spec.suspend
         next_steps = Plan() if over or self.broken or suspended else self._plan(memory)
         ending = self._ending(over, next_steps)
-        hold = None
-        if self.broken:
-            hold = Ending("UnreadableTrial", "; ".join(map(str, self.broken))[:4096], success=False)
         ended = ending is not None and self.active == 0
         stops = self._stops(next_steps, ending)
         statuses = [trial_status(view, self.study.spec, ended, self.now) for view in self.views]
+        hold = self._hold(statuses)
         actions = [
             *self._trial_statuses(statuses),
             *self._suspensions(suspended, stops),
@@ -146,6 +145,21 @@ class _Deciding:
         return Decision(
             tuple(actions), self._wake_at(), tuple(v.pod.name for v in self.views if v.is_training and v.pod)
         )
+
+    def _hold(self, statuses: Sequence[TrialStatus]) -> Ending | None:
+        """Why nothing moves, if nothing does."""
+        if self.broken:
+            return Ending("UnreadableTrial", "; ".join(map(str, self.broken))[:4096], success=False)
+        stalled = [
+            status
+            for view, status in zip(self.views, statuses, strict=True)
+            if view.refusal is not None or (view.stalled_at is not None and self.now >= view.stalled_at)
+        ]
+        if not stalled or len(stalled) < self.active:
+            return None
+        reason, count = Counter(status.reason for status in stalled).most_common(1)[0]
+        message = next(status.message for status in stalled if status.reason == reason)
+        return Ending(reason, message if len(stalled) == 1 else f"{count} of {self.active} trials: {message}", False)
 
     def _plan(self, memory: Memory | None) -> Plan:
         return plan(self.engine_study, self.history, self._slots(), memory)
@@ -278,7 +292,8 @@ class _Deciding:
             yield RecordEvent(
                 "Normal", "NewIncumbent", f"{new.best.trial}: {study.spec.objective.metric} {new.best.value:g}"
             )
-        if hold is not None and old.reason != hold.reason:
+        moving = not any(c.type == "Progressing" and c.status == "False" for c in old.conditions)
+        if hold is not None and (moving or old.reason != hold.reason):
             yield RecordEvent("Warning", hold.reason, hold.message[:1000])
         if ending is not None and old.completion_time is None:
             yield RecordEvent("Normal" if ending.success else "Warning", ending.reason, ending.message)
@@ -286,7 +301,8 @@ class _Deciding:
             yield PutStudyStatus(new)
 
     def _wake_at(self) -> datetime | None:
-        times = [view.pod_due for view in self.views if view.pod_due is not None and view.pod_due > self.now]
+        due = [at for view in self.views for at in (view.pod_due, view.stalled_at) if at is not None]
+        times = [at for at in due if at > self.now]
         if (deadline := self._deadline()) is not None and deadline > self.now and self.active:
             times.append(deadline)
         return min(times, default=None)

@@ -19,6 +19,7 @@ from enum import Enum
 from typing import Any
 
 from hpo_operator.api.pod_template import trainer_index
+from hpo_operator.reconcile.stalls import why_waiting
 
 Raw = Mapping[str, Any]
 
@@ -51,7 +52,10 @@ class PodState(Enum):
 
 @dataclass(frozen=True)
 class PodFacts:
-    """``reason`` and ``message`` say why, in Kubernetes' or the trainer's words; times as text."""
+    """``reason`` and ``message`` say why; times as text.
+
+    ``since``: of a Pod that waits its creation, of one that is being deleted the time by which it should be gone.
+    """
 
     name: str
     state: PodState
@@ -61,6 +65,7 @@ class PodFacts:
     final_message: str = ""
     started: str | None = None
     finished: str | None = None
+    since: str | None = None
 
 
 def read_pod(pod: Raw) -> PodFacts:
@@ -81,14 +86,15 @@ def read_pod(pod: Raw) -> PodFacts:
             name, state_then, reason, status.get("message") or "the Pod ended without its container's state"
         )
     if "running" in state:
-        running = PodState.TERMINATING if deleting else PodState.RUNNING
-        return PodFacts(
-            name, running, "Terminating" if deleting else "Training", started=state["running"].get("startedAt")
-        )
+        started = state["running"].get("startedAt")
+        if deleting:
+            gone_by = pod["metadata"]["deletionTimestamp"]
+            return PodFacts(name, PodState.TERMINATING, "Terminating", started=started, since=gone_by)
+        return PodFacts(name, PodState.RUNNING, "Training", started=started)
     if deleting:
-        return PodFacts(name, PodState.TERMINATING, "Terminating")
-    reason, message = _why_waiting(status, state)
-    return PodFacts(name, PodState.WAITING, reason, message)
+        return PodFacts(name, PodState.TERMINATING, "Terminating", since=pod["metadata"]["deletionTimestamp"])
+    stall = why_waiting(pod)
+    return PodFacts(name, PodState.WAITING, stall.reason, stall.message, since=pod["metadata"].get("creationTimestamp"))
 
 
 def gpu_count(pod_spec: Raw) -> int:
@@ -136,14 +142,3 @@ def _verdict(status: Raw, terminated: Raw, code: int, deleting: bool) -> tuple[P
     if deleting:
         return PodState.INTERRUPTED, "PodDeleted"
     return PodState.FAILED, "Error"
-
-
-def _why_waiting(status: Raw, state: Raw) -> tuple[str, str]:
-    """The first thing that keeps the container from starting."""
-    waiting = state.get("waiting") or {}
-    if waiting.get("reason") and waiting["reason"] not in ("ContainerCreating", "PodInitializing"):
-        return waiting["reason"], waiting.get("message") or ""
-    for condition in status.get("conditions") or []:
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return condition.get("reason") or "Unschedulable", condition.get("message") or ""
-    return waiting.get("reason") or "Pending", waiting.get("message") or ""

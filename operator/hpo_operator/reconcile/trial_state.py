@@ -40,6 +40,8 @@ from hpo_operator.reconcile.snapshot import Sample, Snapshot
 MAX_INTERRUPTIONS = 50
 """A trial that the cluster never lets finish ends as a failure in the end, rather than hold its study for ever."""
 LONGEST_PAUSE_SECONDS = 300
+STALL_SECONDS = {PodState.WAITING: 20, PodState.TERMINATING: 60}
+"""A Pod that waits this long, or is still there so long after it should be gone, is worth a word."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,13 @@ class TrialView:
     pod: PodFacts | None = None
     pod_due: datetime | None = None
     refusal: str | None = None
+
+    @property
+    def stalled_at(self) -> datetime | None:
+        """When people should be told that it does not go on, unless it does by then."""
+        if self.state is not engine.TrialState.RUNNING or self.pod is None or self.pod.since is None:
+            return None
+        return clock.from_text(self.pod.since) + timedelta(seconds=STALL_SECONDS[self.pod.state])
 
     @property
     def is_training(self) -> bool:

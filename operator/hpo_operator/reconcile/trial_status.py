@@ -10,6 +10,8 @@ from hpo_operator.api.study import StudySpec
 from hpo_operator.api.trial import HpoTrial, TrialStatus
 from hpo_operator.reconcile import clock
 from hpo_operator.reconcile.conditions import Status, condition
+from hpo_operator.reconcile.pod_facts import PodState
+from hpo_operator.reconcile.stalls import why_refused
 from hpo_operator.reconcile.trial_state import TrialView
 
 Phase = Literal["Pending", "Running", "Waiting", "Succeeded", "Failed", "Stopped"]
@@ -18,7 +20,7 @@ ENDED: tuple[Phase, ...] = ("Succeeded", "Failed", "Stopped")
 
 def trial_status(view: TrialView, spec: StudySpec, study_ended: bool, now: datetime) -> TrialStatus:
     """The whole status of the trial, ready to be stored."""
-    phase, reason, message = _standing(view, spec, study_ended)
+    phase, reason, message = _standing(view, spec, study_ended, now)
     old = view.trial.status
     ended = phase in ENDED
     at = clock.to_text(now)
@@ -46,7 +48,7 @@ def is_promotable(trial: HpoTrial, spec: StudySpec) -> bool:
     return more and spec.algorithm.scheduler.type != "None"
 
 
-def _standing(view: TrialView, spec: StudySpec, study_ended: bool) -> tuple[Phase, str, str]:
+def _standing(view: TrialView, spec: StudySpec, study_ended: bool, now: datetime) -> tuple[Phase, str, str]:
     status = view.trial.status
     match view.state:
         case TrialState.FAILED:
@@ -61,7 +63,7 @@ def _standing(view: TrialView, spec: StudySpec, study_ended: bool) -> tuple[Phas
         case TrialState.REPORTED:
             return "Waiting", "AtRung", f"measured at {view.trial.spec.resource}; waits for the rung to be complete"
         case TrialState.RUNNING:
-            return _running(view)
+            return _running(view, now)
 
 
 def _stopped(trial: HpoTrial) -> str:
@@ -69,11 +71,18 @@ def _stopped(trial: HpoTrial) -> str:
     return f"stopped after {curve[-1].resource}" if curve else "stopped before it was measured"
 
 
-def _running(view: TrialView) -> tuple[Phase, str, str]:
+def _running(view: TrialView, now: datetime) -> tuple[Phase, str, str]:
     status = view.trial.status
     if view.refusal is not None:
-        return "Pending", "PodRefused", view.refusal
+        refused = why_refused(view.refusal)
+        return "Pending", refused.reason, refused.message
     if view.is_training and view.pod is not None:
+        if view.pod.state is PodState.TERMINATING and view.stalled_at is not None and now >= view.stalled_at:
+            return (
+                "Running",
+                "TerminationStuck",
+                f"its node may be gone; if so: kubectl delete pod --force {view.pod.name}",
+            )
         return "Running", view.pod.reason, view.pod.message
     if view.pod is not None:
         return "Pending", view.pod.reason, view.pod.message
