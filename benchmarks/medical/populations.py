@@ -5,7 +5,7 @@ different in ultrasound. Here both are hippocampi of the Medical Segmentation De
 posterior part taken together as one organ:
 
 - the *source*: the 172 volumes of the largest group of scanners, as they are;
-- the *target*: the 88 others, shrunk to 0.7 of their size in an unchanged frame, darkened by a power of 2.5 of their
+- the *target*: the 88 others, shrunk to 0.75 of their size in an unchanged frame, darkened by a power of 2 of their
   intensities (which no normalisation by mean and deviation takes back), with speckle of 0.2.
 
 Both have the same folds, in Decathlon's layout: fold 0 is for choices, and 1 to 5 for results. The cases that validate
@@ -34,7 +34,7 @@ Volume = NDArray[np.float64]
 Mask = NDArray[np.uint8]
 SPACING = 1.5
 """Millimetres. Decathlon's voxels are of 1 mm."""
-SHRINK, DARKENING, SPECKLE = 0.7, 2.5, 0.2
+SHRINK, DARKENING, SPECKLE = 0.75, 2.0, 0.2
 FOLDS, VALIDATION = 6, 14
 SOURCE_TRAINING, TARGET_TRAINING = 80, 20
 """Cases of a fold, in either population."""

@@ -112,14 +112,31 @@ def test_the_global_transformation_comes_first_and_displacements_are_in_the_temp
     transform = Affine(torch.tensor([[[0.0, -1.0], [1.0, 0.0]]]), torch.tensor([[0.1, 0.0]]))
     field = torch.zeros(1, 2, *size)
     field[:, 1] = 0.3 * grid(size, field)[..., 0]
-    model._global = lambda deepest: transform  # type: ignore[method-assign]
-    model._displacement = lambda maps, images: field  # type: ignore[method-assign]
+    model._global = lambda deepest: (transform, transform)  # type: ignore[method-assign]
+    model._displacement = lambda maps, size: field  # type: ignore[method-assign]
     x, y = grid(size, field)[0].unbind(-1)
     gx, gy = 0.1 - y, x
     inside = (gx.abs() < 0.7) & (gy.abs() < 0.9)
     expected = sample(model.template, torch.stack([gx, gy + 0.3 * gx], dim=-1)[None])
     levels = model(torch.zeros(1, 1, *size)).levels
     torch.testing.assert_close(levels[0, 0][inside], expected[0, 0][inside], atol=1e-3, rtol=0)
+
+
+def test_the_field_is_predicted_from_what_lies_over_the_template() -> None:
+    """An image that is moved, and brought back by G, is bent as it was: here by whole voxels of the coarsest maps."""
+    torch.manual_seed(0)
+    model = TemplateNetwork(TemplateDeformationConfig(channels=4, depth=3, field_level=0), 1, ball((128, 128)))
+    nn.init.normal_(model.field.weight, std=1.0)
+    image = torch.zeros(1, 1, 128, 128)
+    image[:, :, 60:68, 60:68] = torch.randn(8, 8)
+    displacements = []
+    for shift in (0.0, 0.125):
+        there, back = (Affine(torch.eye(2)[None], torch.tensor([[sign * shift, 0.0]])) for sign in (1, -1))
+        model._global = lambda deepest, both=(there, back): both  # type: ignore[method-assign,misc]
+        moved = torch.roll(image, -round(64 * shift), dims=2)
+        displacements.append(model(moved).displacement[:, :, 58:70, 58:70])
+    assert displacements[0].abs().max() > 0.01
+    torch.testing.assert_close(displacements[1], displacements[0], atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("size", [(9, 14), (14, 9), (7, 12, 9)])

@@ -20,7 +20,7 @@ class TemplateDeformationConfig(TaskConfig):
     depth: int = option(4, 2, 6)
     channels: int = option(16, 1, 512)
     channel_multiplier: float = option(2.0, 0.5, 4.0)
-    field_level: int = option(1, 0, 5)
+    field_level: int = option(0, 0, 5)
     head_layers: int = option(2, 0, 4)
     transformation: str = option("Both", choices=("Both", "Global", "Local"))
     deformation_penalty: float = option(10.0, 0.0, 1e6)

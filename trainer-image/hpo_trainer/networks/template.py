@@ -14,8 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hpo_trainer.config import TemplateDeformationConfig
-from hpo_trainer.networks.geometric import Affine, affine, apply, extents, grid, parameter_number, sample
+from hpo_trainer.networks.geometric import Affine, affine, apply, extents, grid, parameter_number, resample, sample
 from hpo_trainer.networks.predictor import pooled_head
+
+EDGE = 4.0
+"""Voxels from the template's edge within which the field's predictor can tell how far away it is."""
 
 
 class Deformed(NamedTuple):
@@ -28,8 +31,11 @@ class Deformed(NamedTuple):
 class TemplateNetwork(nn.Module):
     """A U-Net down to a coarse level and up to ``field_level``: G from its bottom, u from where it ends.
 
-    Both start at the identity. ``template``: φ₀, (classes, *S), of the images' size, which is a multiple of
-    2^(depth - 1). Images (N, in_channels, *S) to Deformed.
+    u is of the template's points, and what the encoder sees is of the image's: so its maps are resampled by G's inverse
+    before they are decoded, and the last convolution sees the template beside them. (The thesis leaves it to the
+    network to know where G will move what it sees.) Both transformations start at the identity.
+    ``template``: φ₀, (classes, *S), of the images' size, which is a multiple of 2^(depth - 1). Images
+    (N, in_channels, *S) to Deformed.
     """
 
     template: Tensor
@@ -37,20 +43,22 @@ class TemplateNetwork(nn.Module):
     def __init__(self, config: TemplateDeformationConfig, in_channels: int, template: Tensor) -> None:
         super().__init__()
         self._axes, self._kind = config.axes, config.transformation
+        self._level = min(config.field_level, config.depth - 1)
         self.register_buffer("template", template[None])
         widths = [max(1, round(config.channels * config.channel_multiplier**i)) for i in range(config.depth)]
         self.encoder = nn.ModuleList(
-            # a single one at full resolution, where it costs most and where seldom a decoder takes it up
+            # a single one at full resolution, where it costs most
             _convolutions(config.axes, before, width, stride=1 if i == 0 else 2, count=1 if i == 0 else 2)
             for i, (before, width) in enumerate(zip([in_channels, *widths], widths, strict=False))
         )
         self.decoder = nn.ModuleList(
-            _convolutions(config.axes, widths[i + 1] + widths[i], widths[i])
+            _convolutions(config.axes, widths[i + 1] + widths[i], widths[i], count=1 if i == 0 else 2)
             for i in reversed(range(config.field_level, config.depth - 1))
         )
         head = [_convolutions(config.axes, widths[-1], widths[-1]) for _ in range(config.head_layers)]
         self.head = nn.Sequential(*head, pooled_head(config.axes, widths[-1], parameter_number(config.axes)))
-        self.field = _convolution(config.axes, widths[min(config.field_level, config.depth - 1)], config.axes)
+        width = widths[self._level]
+        self.field = _convolution(config.axes, width + len(template), config.axes)
         nn.init.zeros_(self.field.weight)
         nn.init.zeros_(self.field.bias)  # type: ignore[arg-type]
 
@@ -58,29 +66,35 @@ class TemplateNetwork(nn.Module):
         maps = [images]
         for layer in self.encoder:
             maps.append(layer(maps[-1]))
-        displacement = self._displacement(maps[1:], images)
-        points = grid(images.shape[2:], images)
+        points, decoded = grid(images.shape[2:], images), maps[1 + self._level :]
         if self._kind != "Local":
-            points = apply(self._global(maps[-1]), points)
+            forth, back = self._global(maps[-1])
+            points, decoded = apply(forth, points), [resample(of_level, back) for of_level in decoded]
+        displacement = self._displacement(decoded, images.shape[2:])
         points = points.expand(len(images), *points.shape[1:])
         if self._kind != "Global":
             points = points + sample(displacement, points).movedim(1, -1)
         return Deformed(sample(self.template.expand(len(images), *self.template.shape[1:]), points), displacement)
 
-    def _global(self, deepest: Tensor) -> Affine:
-        return affine(self.head(deepest), self._axes)[0]
+    def _global(self, deepest: Tensor) -> tuple[Affine, Affine]:
+        """G and its inverse."""
+        return affine(self.head(deepest), self._axes)
 
-    def _displacement(self, maps: list[Tensor], images: Tensor) -> Tensor:
-        """u in half the longest side, (N, d, *S): predicted coarsely, smoothed by a mean of 3 voxels, interpolated.
+    def _displacement(self, maps: list[Tensor], size: torch.Size) -> Tensor:
+        """u in half the longest side, (N, d, *size): predicted coarsely, smoothed by a mean of 3 voxels, interpolated.
+
+        ``maps``: in the template's frame, from ``field_level`` to the bottom.
 
         What the network gives is in coarse voxels: neighbours that differ by less than 1 fold nothing.
         """
         features = maps[-1]
-        for layer, skipped in zip(self.decoder, maps[-2::-1], strict=False):
+        for layer, skipped in zip(self.decoder, maps[-2::-1], strict=True):
             features = layer(torch.cat([_resize(features, skipped.shape[2:]), skipped], dim=1))
+        shape = torch.tanh(_resize(self.template, features.shape[2:]) / EDGE)
+        features = torch.cat([features, shape.expand(len(features), *shape.shape[1:])], dim=1)
         pool = functional.avg_pool2d if self._axes == 2 else functional.avg_pool3d
         coarse = pool(self.field(features), 3, stride=1, padding=1, count_include_pad=False)
-        return _resize(coarse, images.shape[2:]) * (2 / max(features.shape[2:]))
+        return _resize(coarse, size) * (2 / max(features.shape[2:]))
 
 
 def jacobian_determinants(displacement: Tensor) -> Tensor:

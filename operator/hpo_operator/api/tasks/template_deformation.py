@@ -20,10 +20,10 @@ class TemplateDeformationTask(Task):
         2.0, ge=0.5, le=4, description="Channels of a level over those of the level above."
     )
     field_level: int = Field(
-        1,
+        0,
         ge=0,
         le=5,
-        description="Level at which the local displacements are predicted; each halves the resolution of the one above.",
+        description="Level at which the local displacements are predicted; 0 is full resolution, and each next one halves it. Coarser ones are smoother and cheaper.",
     )
     head_layers: int = Field(
         2, ge=0, le=4, description="Convolution blocks before the prediction of the global transformation."
