@@ -121,9 +121,9 @@ def test_each_task_on_its_data(tmp_path: Path) -> None:
     image_folder(tmp_path / "regions", classes=3)
     decathlon_folder(tmp_path / "organ")
     segmentation_archive(tmp_path / "slices.npz")
-    wanted = {"classification": ["regions"], "segmentation": ["organ", "slices.npz"]}
+    fitting = {"classification": ["regions"], "segmentation": ["organ", "slices.npz"]}
     for task in DRAFTS:
-        for data in wanted[KINDS.get(task, "segmentation")]:
+        for data in fitting[KINDS.get(task, "segmentation")]:
             out = tmp_path / f"{task}-{data}.yaml"
             code, said = hpo("init", task, "--data", tmp_path / data, "--out", out)
             assert code == 0, said

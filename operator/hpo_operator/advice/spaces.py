@@ -54,6 +54,36 @@ def classification(given: Fingerprint, machine: Machine) -> Draft:
     )
 
 
+def transfer_classification(given: Fingerprint, machine: Machine) -> Draft:
+    """Borgli et al. (Saga, 2018): backbone, optimizer, delimiting layer and two learning rates."""
+    backbones = ["ResNet18", "ResNet50", "DenseNet121", "DenseNet169"]
+    size = max(64, min(224, 32 * round(max(given.size) / 32))) if machine.has_gpu else 64
+    return Draft(
+        metric="mcc",
+        fixed=(
+            Entry("imageSize", size, f"images are resized to this; their median is {_by(given.size)}"),
+            Entry(
+                "weights",
+                "weights/{backbone}.pt",
+                "published weights in the data volume, a file for each backbone; or an earlier trial's checkpoint.pt",
+            ),
+            Entry("headEpochs", 2),
+        ),
+        parameters=(
+            parameter("backbone", "categorical", choices=backbones if machine.has_gpu else ["ResNet10", "ResNet18"]),
+            parameter("method", "categorical", choices=["FineTuning", "Head", "Scratch"]),
+            when(parameter("delimitingLayer", "float", min=0.0, max=1.0), "method", "FineTuning"),
+            parameter("headLearningRate", "float", min=1e-4, max=0.1, scale="Log"),
+            parameter("learningRate", "float", min=1e-5, max=0.1, scale="Log"),
+            parameter("optimizer", "categorical", choices=["SGD", "Adam", "AdamW"]),
+            parameter("batchSize", "ordinal", values=_batches(given, 8, 128 if machine.has_gpu else 64)),
+            parameter("dropout", "float", min=0.0, max=0.6),
+            augmentation(),
+        ),
+        epochs=_epochs(given, machine, samples=100_000),
+    )
+
+
 def segmentation(given: Fingerprint, machine: Machine) -> Draft:
     axes = _axes(given)
     size = given.largest[:axes]
@@ -145,13 +175,14 @@ def transfer_segmentation(given: Fingerprint, machine: Machine) -> Draft:
 
 DRAFTS: Mapping[str, Callable[[Fingerprint, Machine], Draft]] = {
     "classification": classification,
+    "transferClassification": transfer_classification,
     "segmentation": segmentation,
     "templateDeformation": template_deformation,
     "transferSegmentation": transfer_segmentation,
 }
 """Task -> its draft."""
 
-KINDS = {"classification": "classification"}
+KINDS = {"classification": "classification", "transferClassification": "classification"}
 """Task -> the kind of data set that it reads; segmentation, where it is not named."""
 
 
