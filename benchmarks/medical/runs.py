@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from medical import warm
 from medical.data import ROOT, VOLUME, WORK
 
 Raw = Mapping[str, Any]
@@ -24,7 +25,10 @@ ENVIRONMENT = {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'trainer-image'}"}
 
 @dataclass(frozen=True)
 class Run:
-    """A finished trial; ``seconds`` by the clock, ``cpu_seconds`` of the processor, all threads together."""
+    """A finished trial; ``seconds`` by the clock, ``cpu_seconds`` of the processor, all threads together.
+
+    The start of Python and the import of torch and MONAI are not in them, see ``warm``.
+    """
 
     metrics: dict[str, float]
     seconds: float
@@ -61,17 +65,17 @@ def _train(
         "HPO_RESOURCE": str(epochs),
         "HPO_SEED": str(seed),
         "HPO_THREADS": str(threads),
-        "OMP_NUM_THREADS": str(threads),
         "HPO_DATA_DIR": str(VOLUME),
         "HPO_CHECKPOINT_DIR": str(folder),
         "HPO_TERMINATION_LOG": str(folder / "message"),
     }
-    with (folder / "log").open("w") as log:
-        _, seconds, cpu = _timed([sys.executable, "-m", "hpo_trainer"], variables, log)
+    cost = warm.train(variables, folder / "log")
+    if not (folder / "message").exists():
+        raise SystemExit(f"{folder}: the trial ended with {cost.code} and no message; see its log there")
     message = json.loads((folder / "message").read_text().splitlines()[-1])
     if message["hpo"] != "measurement":
         raise SystemExit(f"{folder}: {message['reason']}: {message['message']}")
-    return message["metrics"], seconds, cpu
+    return message["metrics"], cost.seconds, cost.cpu_seconds
 
 
 @dataclass(frozen=True)
