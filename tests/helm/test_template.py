@@ -133,6 +133,29 @@ def test_crds_are_those_of_crds_and_are_kept(helm: Helm, chart: Path) -> None:
     assert not of_kind(helm.template(chart, "--set", "crds.install=false"), "CustomResourceDefinition")
 
 
+def test_crds_for_a_server_that_knows_no_cel(helm: Helm, chart: Path) -> None:
+    """Servers before 1.25 refuse the rules; all else of the CRDs stays."""
+
+    def without_rules(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: without_rules(part) for name, part in value.items() if name != "x-kubernetes-validations"}
+        return [without_rules(part) for part in value] if isinstance(value, list) else number(value)
+
+    def number(value: Any) -> Any:
+        """1e-09 as Go writes it is text to YAML 1.1, and 1.0 becomes 1."""
+        if isinstance(value, str) and not re.fullmatch(r"[0-9.]+e-?[0-9]+", value):
+            return value
+        return value if isinstance(value, bool) else float(value)
+
+    new, old = (
+        of_kind(helm.template(chart, "--kube-version", version), "CustomResourceDefinition")
+        for version in ("1.25.0", "1.24.17")
+    )
+    assert "x-kubernetes-validations" not in str(old)
+    assert without_rules(new) == without_rules(old)
+    assert "x-kubernetes-validations" in str(new)
+
+
 def test_monitoring_and_network_policies_only_when_asked(helm: Helm, chart: Path) -> None:
     usual = {e["kind"] for e in helm.template(chart)}
     full = {e["kind"] for e in helm.template(chart, "--values", chart / "ci/full-values.yaml")}

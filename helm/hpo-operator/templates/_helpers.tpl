@@ -81,3 +81,13 @@ app.kubernetes.io/managed-by: hpo-operator
 {{- end -}}
 {{- toJson $chosen -}}
 {{- end -}}
+
+{{/* Removes the rules in CEL from a CRD, in place: servers before 1.25 refuse them. The operator checks the same rules. */}}
+{{- define "hpo-operator.withoutRules" -}}
+{{- if kindIs "map" . -}}
+{{- $_ := unset . "x-kubernetes-validations" -}}
+{{- range . }}{{ include "hpo-operator.withoutRules" . }}{{ end -}}
+{{- else if kindIs "slice" . -}}
+{{- range . }}{{ include "hpo-operator.withoutRules" . }}{{ end -}}
+{{- end -}}
+{{- end -}}
