@@ -268,6 +268,19 @@ def test_weights_of_another_network(tmp_path: Path, data: Path) -> None:
     assert message.endswith("; are they of another backbone?")
 
 
+def test_a_network_of_another_make(tmp_path: Path, data: Path) -> None:
+    """MONAI's own ResNets have biases in their shortcuts; without them the network would be another one."""
+    state: dict[str, Any] = torchvision_resnet(network(width=0.125, stem="Small"))
+    torch.save(state | {"layer2.0.downsample.0.bias": torch.zeros(16)}, data / "biased.pt")
+    code, message = refusal(tmp_path, data, weights="biased.pt")
+    assert (code, message) == (
+        65, f"{data}/biased.pt: no place for layer2.0.downsample.0.bias; "
+        "are they of another backbone, or another make of it?",
+    )  # fmt: skip
+    torch.save(state | {"projector.0.weight": torch.zeros(3, 3)}, data / "projected.pt")
+    assert trial(tmp_path / "beside", data, weights="projected.pt").run(1).code == 0
+
+
 def test_files_that_hold_no_weights(tmp_path: Path, data: Path) -> None:
     code, message = refusal(tmp_path, data, weights="nowhere.pt")
     assert (code, message.split(":")[0]) == (78, "HPO_CONFIG.weights")

@@ -1,14 +1,14 @@
 """Weights of a backbone from a file: as torchvision, MONAI, EfficientNet-PyTorch and RadImageNet publish them.
 
 Only plain tensors are read (``weights_only``), so a file cannot run code. The head that comes with them is left out.
-Every weight of the backbone must be there, in its shape: a network half of which starts at random would pass for
-transfer and be none.
+Every weight of the backbone must be there, in its shape, and none too many: a network half of which starts at random,
+or whose blocks are built in another way, would pass for transfer and be none.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,9 @@ def read_state(path: Path) -> Mapping[str, Any]:
 
 
 def published(state: Mapping[str, Any], backbone: nn.Module, path: Path) -> tuple[Weights, tuple[str, ...]]:
-    """The weights in ``state`` by the names and in the shapes of ``backbone``, and the names that are left over.
+    """The weights in ``state`` by the names and in the shapes of ``backbone``, and the names of others beside it.
 
-    Raises BadData if one is missing or of another shape. The head counts as neither.
+    Raises BadData if one is missing, of another shape or too many. The head counts as none of these.
     """
     inner = next((state[key] for key in ("state_dict", "model") if isinstance(state.get(key), Mapping)), state)
     found = {_renamed(str(name), backbone): value for name, value in inner.items() if isinstance(value, Tensor)}
@@ -63,7 +63,7 @@ def published(state: Mapping[str, Any], backbone: nn.Module, path: Path) -> tupl
     counters = {name: value for name, value in wanted.items() if name.endswith("num_batches_tracked")}
     missing = [name for name in wanted if name not in counters | found]
     if missing:
-        raise BadData(path, f"no weights for {_some(missing)} of {len(wanted)}; are they of another backbone?")
+        raise BadData(path, f"no weights for {some(missing)}; are they of another backbone?")
     weights = {name: _grey(found.get(name, counters.get(name)), value) for name, value in wanted.items()}
     for name, value in wanted.items():
         if weights[name].shape != value.shape:
@@ -72,7 +72,11 @@ def published(state: Mapping[str, Any], backbone: nn.Module, path: Path) -> tupl
                 f"{name} has shape {tuple(weights[name].shape)}, expected {tuple(value.shape)}; "
                 "are they of another backbone, width or stem?",
             )
-    return weights, tuple(name for name in found if name not in wanted)
+    rest = [name for name in found if name not in wanted]
+    foreign = [name for name in rest if name.split(".")[0] in dict(backbone.named_children())]
+    if foreign:
+        raise BadData(path, f"no place for {some(foreign)}; are they of another backbone, or another make of it?")
+    return weights, tuple(rest)
 
 
 def _renamed(name: str, backbone: nn.Module) -> str:
@@ -96,6 +100,7 @@ def _grey(found: Any, wanted: Tensor) -> Tensor:
     return weight.sum(1, keepdim=True) if grey else weight
 
 
-def _some(names: list[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

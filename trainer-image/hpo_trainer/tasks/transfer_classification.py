@@ -26,7 +26,7 @@ from hpo_trainer.failures import BadConfig, BadData
 from hpo_trainer.loop import Learner
 from hpo_trainer.networks import optimizer
 from hpo_trainer.networks.backbones import TransferNetwork
-from hpo_trainer.networks.pretrained import Weights, published, read_state
+from hpo_trainer.networks.pretrained import Weights, published, read_state, some
 from hpo_trainer.seeding import derive
 from hpo_trainer.tasks.classifier import Classifier, balanced_weights
 
@@ -117,7 +117,7 @@ def start(config: TransferClassificationConfig, classes: int, path: Path, seed: 
         )
     weights, rest = published(state, network.backbone, path)
     if rest:
-        print(f"hpo: {path}: not used: {', '.join(rest)}", file=sys.stderr, flush=True)
+        print(f"hpo: {path}: not used: {some(rest)}", file=sys.stderr, flush=True)
     network.backbone.load_state_dict(weights)
     return network
 
@@ -155,10 +155,11 @@ def _source_config(identity: dict[str, Any], path: Path) -> TransferClassificati
 def prepare(
     config: TransferClassificationConfig, data_dir: Path, seed: int, device: torch.device, poll: Callable[[], None]
 ) -> tuple[Learner, str]:
-    """The learner, and a fingerprint of its data set and of the weights that it starts from."""
+    """The learner, and a fingerprint of its data set and of the source's weights, if it has any."""
     data = load(data_dir, config, poll)
     network = start(config, len(data.classes), data_dir / config.weights_path, seed)
-    weights = network.state_dict()
-    started = digest(tuple(weights), *weights.values())
-    learner = TransferClassificationLearner(config, data, network, seed, device)
-    return learner, digest((data.fingerprint, started))
+    fingerprint = data.fingerprint
+    if config.method != "Scratch":
+        taken = (network if config.method == "None" else network.backbone).state_dict()
+        fingerprint = digest((fingerprint, digest(tuple(taken), *taken.values())))
+    return TransferClassificationLearner(config, data, network, seed, device), fingerprint
