@@ -119,6 +119,11 @@ def test_draws_without_a_class_do_not_count() -> None:
     assert math.isnan(found["none"].value) and math.isnan(found["none"].low)
 
 
+def test_one_patient_has_no_interval() -> None:
+    found = intervals(lambda rows: {"mean": float(len(rows))}, ["a", "a"])["mean"]
+    assert found.value == 2 and math.isnan(found.low) and math.isnan(found.high)
+
+
 def test_the_seed_alone_decides() -> None:
     values = np.random.default_rng(5).normal(size=30)
 

@@ -19,7 +19,9 @@ from threadpoolctl import threadpool_limits
 
 from hpo_operator.api.errors import InvalidObject
 from hpo_operator.api.parse import parse_study
+from hpo_operator.cli.claims import ClaimError, parse_claims
 from hpo_operator.cli.data import data
+from hpo_operator.cli.finalize import finalize
 from hpo_operator.cli.history_plot import save_history
 from hpo_operator.cli.init import init
 from hpo_operator.cli.study_file import StudyFileError, read_study_files
@@ -35,6 +37,7 @@ app = typer.Typer(
     help="Hyper-parameter studies, here or on a cluster.",
 )
 app.command()(init)
+app.command()(finalize)
 app.add_typer(data, name="data")
 errors = Console(stderr=True)
 INVALID, INTERRUPTED = 2, 130
@@ -72,7 +75,11 @@ def run(
     Example: hpo run study.yaml --volume mri-data=./data
     """
     manifest = _load(file)
-    claims = dict(_claim(text) for text in volume)
+    try:
+        claims = parse_claims(volume)
+    except ClaimError as error:
+        errors.print(str(error), markup=False, highlight=False)
+        raise typer.Exit(INVALID) from None
     folder = state / manifest["metadata"]["name"]
     settings = LocalSettings(folder, claims, os.environ, source_roots())
     name = manifest["metadata"]["name"]
@@ -182,14 +189,6 @@ def _load(path: Path) -> dict[str, Any]:
             errors.print(f"{path}: {problem}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(INVALID)
     return documents[0]
-
-
-def _claim(text: str) -> tuple[str, Path]:
-    name, separator, directory = text.partition("=")
-    if not separator or not Path(directory).is_dir():
-        errors.print(f"--volume {text}: expected CLAIM=DIR with a directory that exists", markup=False, highlight=False)
-        raise typer.Exit(INVALID)
-    return name, Path(directory).resolve()
 
 
 def main() -> None:

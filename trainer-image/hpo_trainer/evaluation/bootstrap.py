@@ -6,6 +6,7 @@ images of one patient are alike, and drawing them one by one would make the inte
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,10 +34,13 @@ class Figure:
 def intervals(statistics: Statistics, groups: Sequence[str], draws: int = DRAWS, seed: int = 0) -> dict[str, Figure]:
     """Every figure with its interval. ``groups``: of each of the rows; a draw takes as many groups as there are.
 
-    Draws that a figure cannot be told of (NaN: a class has not been drawn) do not count for it.
+    Draws that a figure cannot be told of (NaN: a class has not been drawn) do not count for it. One group alone has no
+    interval.
     """
     whole = statistics(np.arange(len(groups)))
     _, member = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    if member.max() == 0:
+        return {name: Figure(value, math.nan, math.nan) for name, value in whole.items()}
     rows_of = [np.flatnonzero(member == group) for group in range(int(member.max()) + 1)]
     random = np.random.default_rng(derive(seed, "bootstrap"))
     drawn: dict[str, list[float]] = {name: [] for name in whole}
@@ -51,7 +55,7 @@ def intervals(statistics: Statistics, groups: Sequence[str], draws: int = DRAWS,
 def _middle(values: Sequence[float]) -> tuple[float, float]:
     known = np.asarray(values)[~np.isnan(values)]
     if not known.size:
-        return float("nan"), float("nan")
+        return math.nan, math.nan
     outside = 100 * (1 - LEVEL) / 2
     low, high = np.percentile(known, [outside, 100 - outside])
     return float(low), float(high)

@@ -1,0 +1,90 @@
+"""``hpo finalize``: a finished study's model, judged once on images that no trial has seen, ready to be handed over.
+
+This side knows no torch: the trainer predicts, this side chooses, the trainer judges. They speak through three files in
+the folder ``processes/finalize`` of the study's state: ``candidates.json``, the stored probabilities, ``choice.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from threadpoolctl import threadpool_limits
+
+from hpo_operator.cli.claims import ClaimError, parse_claims
+from hpo_operator.cli.study_file import StudyFileError, read_study_files
+from hpo_operator.cli.trainer_process import TrainerAbsentError, run_trainer_module
+from hpo_operator.local.store import InUseError, exclusive
+
+if TYPE_CHECKING:
+    from hpo_operator.cli.finalize_candidates import FinishedStudy
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+EXIT_CODES = {65: USAGE, 75: INTERRUPTED, 78: USAGE}
+"""Of the trainer (docs/trainer-contract.md): bad data, told to stop, bad configuration; all others are a failure."""
+LOOKS = "test-looks.json"
+
+
+def finalize(
+    study: Annotated[str, typer.Argument(help="A study's file, its name, or the folder of its state.")],
+    state: Annotated[Path, typer.Option(help="Folder for the state of studies.")] = Path(".hpo"),
+    volume: Annotated[list[str], typer.Option(help="CLAIM=DIR, as for hpo run.")] = [],  # noqa: B006
+    candidates: Annotated[int, typer.Option(min=1, help="At most this many of the best trials are combined.")] = 10,
+    tolerance: Annotated[float, typer.Option(min=0.0, help="Millimetres, of the surface Dice.")] = 1.0,
+    no_test: Annotated[
+        bool, typer.Option("--no-test", help="Only build the model; the test images stay unseen.")
+    ] = False,
+) -> None:
+    """Choose the final model or ensemble on the validation images, judge it once on the test images, and export it.
+
+    Writes the folder final into the study's state: model card, MONAI bundle, figures, pictures. Looks at test images
+    are counted in test-looks.json. Exit codes: 0 well, 1 failed, 2 something given is wrong, 130 interrupted.
+
+    Example: hpo finalize study.yaml --volume mri-data=./data
+    """
+    # Imported here, since scipy.stats would double the start-up time of every other command.
+    from hpo_operator.cli.analysis import AnalysisError
+    from hpo_operator.cli.finalize_candidates import FinalizeError, finished_study
+
+    try:
+        claims = parse_claims(volume)
+        found = finished_study(_name(study), state, claims, candidates)
+        with exclusive(found.folder), threadpool_limits(limits=1):
+            looks = [] if no_test else [f"--looks={found.folder.resolve().parent / LOOKS}"]
+            _finalize(found, [*looks, f"--tolerance={tolerance}"])
+    except (AnalysisError, ClaimError, FinalizeError, InUseError, StudyFileError, TrainerAbsentError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(USAGE) from None
+
+
+def _name(study: str) -> str:
+    """The name in a study's file; of anything else the text itself."""
+    if not Path(study).is_file():
+        return study
+    return str((read_study_files(Path(study))[0].get("metadata") or {}).get("name"))
+
+
+def _finalize(found: FinishedStudy, options: Sequence[str]) -> None:
+    from hpo_operator.cli.finalize_choice import choose, read_library
+
+    work, out = found.folder.resolve() / "processes" / "finalize", found.folder.resolve() / "final"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    request, choice, predictions = work / "candidates.json", work / "choice.json", work / "predictions"
+    request.write_text(json.dumps(found.request, indent=1))
+    _run("predict", [request, found.data, predictions])
+    choice.write_text(json.dumps(choose(read_library(predictions, found.trials), found.trials), indent=1))
+    _run("build", [request, choice, found.data, work, out], options)
+    shutil.rmtree(work)
+
+
+def _run(step: str, paths: Sequence[Path], options: Sequence[str] = ()) -> None:
+    """Ends the command with the step's failure; what went wrong has been said."""
+    code = run_trainer_module(f"hpo_trainer.final.{step}", [*options, "--", *map(str, paths)], os.environ)
+    if code:
+        raise typer.Exit(EXIT_CODES.get(code, FAILED))

@@ -1,0 +1,137 @@
+"""Which trials of a finished study can become the final model, and where their checkpoints lie."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hpo_engine.incumbent import incumbent, loss_at
+from hpo_engine.study import Study as EngineStudy
+from hpo_engine.trial import Trial, TrialState
+from hpo_operator.api.parse import parse_study, parse_trial
+from hpo_operator.api.study import Study, Volume
+from hpo_operator.cli.analysis import load_study
+from hpo_operator.cli.claims import claim_directory
+from hpo_operator.local.store import ObjectStore
+from hpo_operator.manifests.names import checkpoint_folder, trial_name
+
+Raw = Mapping[str, Any]
+
+
+class FinalizeError(Exception):
+    """The study cannot be finalized; the message is for the user."""
+
+
+@dataclass(frozen=True)
+class FinishedStudy:
+    """``request``: what the trainer is told, see ``hpo_trainer.final.request``. ``folder``: the study's state."""
+
+    folder: Path
+    data: Path
+    request: dict[str, Any]
+
+    @property
+    def trials(self) -> list[str]:
+        """Names of the candidates, the best first."""
+        return [candidate["trial"] for candidate in self.request["candidates"]]
+
+
+def finished_study(name: str, state: Path, claims: Mapping[str, Path], most: int) -> FinishedStudy:
+    """At most ``most`` candidates: the best by the objective among those trained as far as the best.
+
+    Raises:
+        FinalizeError: no trial of a built-in task was measured, or its files are not here.
+        AnalysisError: no study is stored under this name.
+    """
+    stored = load_study(name, state, datetime.now(UTC))
+    folder = next(f for f in (Path(name), state / name) if any(f.glob("study/*.json")))
+    store = ObjectStore(folder)
+    raw = store.all("study")[0]
+    study = parse_study(raw)
+    if study.spec.trainer.task is None:
+        raise FinalizeError(
+            f"{study.name}: expected a built-in task under spec.trainer, found a podTemplate: "
+            "only the programme that trained it knows how to load its checkpoints"
+        )
+    if study.spec.trainer.data is None:
+        raise FinalizeError(f"{study.name}: spec.trainer.data names no volume with the data set")
+    ranked, top = _ranked(stored.study, stored.trials)
+    candidates = [
+        {
+            "trial": trial_name(study.name, trial.index),
+            "checkpoint": str(_checkpoint(study, trial, store, claims, folder)),
+            "value": trial.value_at(top),
+            "resource": top,
+        }
+        for trial in ranked[:most]
+    ]
+    if not candidates:
+        raise FinalizeError(f"{study.name}: no trial has been measured yet; run the study first: hpo run")
+    return FinishedStudy(
+        folder,
+        _directory(study.spec.trainer.data, claims, folder),
+        {"study": _facts(raw, store.all("trials")), "candidates": candidates},
+    )
+
+
+def _ranked(study: EngineStudy, trials: tuple[Trial, ...]) -> tuple[list[Trial], int]:
+    """Feasible trials at the best trial's resource, the best first, and that resource."""
+    best = incumbent(study, trials)
+    if best is None:
+        return [], 0
+    top = max(m.resource for m in best.measurements)
+
+    def feasible(trial: Trial) -> bool:
+        return all(study.fulfils(m) for m in trial.measurements if m.resource == top)
+
+    losses = {
+        trial.index: loss
+        for trial in trials
+        if trial.state is not TrialState.FAILED
+        and feasible(trial)
+        and (loss := loss_at(study.objective, trial, top)) is not None
+        and math.isfinite(loss)
+    }
+    return sorted((t for t in trials if t.index in losses), key=lambda t: (losses[t.index], t.index)), top
+
+
+def _checkpoint(study: Study, trial: Trial, store: ObjectStore, claims: Mapping[str, Path], folder: Path) -> Path:
+    """A study without a checkpoint volume keeps them with each Pod: then that of the last one counts."""
+    name = trial_name(study.name, trial.index)
+    inside = checkpoint_folder(study.uid, name)
+    volume = study.spec.trainer.checkpoints
+    if volume is not None:
+        return _directory(volume, claims, folder) / inside
+    pod = parse_trial(store.get("trials", name) or {}).status.pod
+    return folder.resolve() / "processes" / str(pod) / "volumes" / "hpo-checkpoints" / inside
+
+
+def _directory(volume: Volume, claims: Mapping[str, Path], folder: Path) -> Path:
+    directory = claim_directory(volume.claim_name, claims, folder.parent) / volume.sub_path
+    if not directory.is_dir():
+        raise FinalizeError(
+            f"claim {volume.claim_name}: no directory {directory}; name it as for hpo run: "
+            f"--volume {volume.claim_name}=DIR"
+        )
+    return directory
+
+
+def _facts(raw: Raw, trials: list[dict[str, Any]]) -> dict[str, Any]:
+    """For the model card."""
+    status = raw.get("status") or {}
+    seconds = [m.get("seconds") or 0 for t in trials for m in (t.get("status") or {}).get("measurements") or []]
+    digest = hashlib.sha256(json.dumps(raw["spec"], sort_keys=True).encode()).hexdigest()
+    kept = ("algorithm", "phase", "progress", "gpuHours", "startTime", "completionTime")
+    return {
+        "name": raw["metadata"]["name"],
+        "digest": digest[:16],
+        "spec": raw["spec"],
+        "status": {key: status[key] for key in kept if key in status},
+        "trainingSeconds": sum(seconds),
+    }

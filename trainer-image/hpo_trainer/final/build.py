@@ -1,0 +1,215 @@
+"""``python -m hpo_trainer.final.build CANDIDATES CHOICE DATA WORK OUT``: judge the chosen models, and hand them over.
+
+The test images are read here and nowhere else, once, after everything has been chosen. ``OUT`` is written aside and put
+in place when it is complete. Exit codes: 0, or those of a trial.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hpo_trainer.evaluation.bootstrap import DRAWS
+from hpo_trainer.failures import BadData, describe
+from hpo_trainer.final import bundle, gallery, largest
+from hpo_trainer.final.average import Average
+from hpo_trainer.final.card import MAKE_TEST, card
+from hpo_trainer.final.export import ExportError, export, trained_network
+from hpo_trainer.final.judgement import TOLERANCE, Judged, Judgement, judge_cases, judge_images, judged
+from hpo_trainer.final.largest import Largest
+from hpo_trainer.final.looks import Looks
+from hpo_trainer.final.model import Model, open_model
+from hpo_trainer.final.report import Report, TestLook, plain, table
+from hpo_trainer.final.request import Choice, Request, read_choice, read_request
+from hpo_trainer.final.sides import Images, Side, predict, test_side, validation_side
+from hpo_trainer.stop import Stop
+
+Averages = Mapping[str, Average]
+"""Of each model, ``single`` and perhaps ``ensemble``, its mean predictions on one side."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked for. ``looks``: None where the test images are not to be looked at."""
+
+    request: Request
+    choice: Choice
+    data_dir: Path
+    work: Path
+    out: Path
+    looks: Looks | None
+    tolerance: float
+    draws: int
+
+
+def run(order: Order, poll: Callable[[], None]) -> Report:
+    models, sides, averages = _predicted(order, poll)
+    best, choice = models[order.choice.single], order.choice
+    kept = {name: _largest(sides["validation"], average, best) for name, average in averages["validation"].items()}
+    validation = _judged(order, sides["validation"], averages["validation"], best, kept)
+    test, no_test = None, "it was not asked for (--no-test)"
+    if order.looks is not None:
+        no_test = f"the data set has no test side; {MAKE_TEST}"
+        if "test" in sides:
+            test = _look(order, order.looks, sides["test"], averages["test"], best, kept)
+    folder = order.out.with_name(order.out.name + ".new")
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "models").mkdir(parents=True)
+    reason = _exported(order, best, kept["single"], folder)
+    named = {name: tuple(best.classes[label] for label in of.labels) for name, of in kept.items()}
+    report = Report(choice, validation, test, None if test else no_test, named, reason)
+    _write(order, models, report, folder)
+    drawn = gallery.draw(order.request, models, report, sides["validation"], averages["validation"], kept, folder)
+    (folder / "model_card.md").write_text(card(order.request.study, best, report, drawn))
+    shutil.rmtree(order.out, ignore_errors=True)
+    folder.replace(order.out)
+    return report
+
+
+def _predicted(order: Order, poll: Callable[[], None]) -> tuple[dict[str, Model], dict[str, Side], dict[str, Averages]]:
+    """Every trial that takes part predicts both sides; the sides are those of the best trial."""
+    chosen = order.choice.models
+    trials = [order.choice.single, *(trial for trial in order.choice.members if trial != order.choice.single)]
+    averages = {side: {name: Average(order.work / side / name) for name in chosen} for side in ("validation", "test")}
+    models: dict[str, Model] = {}
+    sides: dict[str, Side] = {}
+    for trial in trials:
+        model = open_model(order.request.candidate(trial), order.data_dir, poll)
+        own: dict[str, Side | None] = {"validation": validation_side(model)}
+        own |= {"test": test_side(model, poll)} if order.looks is not None else {}
+        for name, side in own.items():
+            if side is None:
+                continue
+            _check_unseen(name, side, model)
+            sides.setdefault(name, side)
+            for of, weights in chosen.items():
+                if trial in weights:
+                    averages[name][of].add(predict(model, side, poll), weights[trial])
+        models[trial] = model
+    return models, sides, dict(averages)
+
+
+def _check_unseen(name: str, side: Side, model: Model) -> None:
+    """No test image may have been trained or validated on."""
+    seen = {image for names in model.learner.data.sides.values() for image in names}
+    both = sorted(seen & set(side.names)) if name == "test" else []
+    if both:
+        raise BadData(model.config.dataset, f"{both[0]} is on the test side and was trained or validated on")
+
+
+def _largest(side: Side, average: Average, model: Model) -> Largest:
+    return Largest() if isinstance(side, Images) else largest.chosen(side, average.parts(), model.classes)
+
+
+def _judged(order: Order, side: Side, averages: Averages, model: Model, kept: Mapping[str, Largest]) -> Judged:
+    judgements: dict[str, Judgement] = {}
+    for name, average in averages.items():
+        if isinstance(side, Images):
+            judgements[name] = judge_images(side, next(average.parts()), model.classes)
+        else:
+            judgements[name] = judge_cases(side, average.parts(), model.classes, kept[name], order.tolerance)
+    return judged(judgements, order.draws)
+
+
+def _look(
+    order: Order, looks: Looks, side: Side, averages: Averages, model: Model, kept: Mapping[str, Largest]
+) -> TestLook:
+    assert side.digest is not None
+    number = looks.begin(
+        {
+            "digest": side.digest,
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "study": order.request.study["name"],
+            "specification": order.request.study["digest"],
+            "judged": {name: dict(weights) for name, weights in order.choice.models.items()},
+        }
+    )
+    seen = _judged(order, side, averages, model, kept)
+    looks.complete(plain(seen))
+    return TestLook(number, side.digest, seen)
+
+
+def _exported(order: Order, best: Model, kept: Largest, folder: Path) -> str | None:
+    """Why there is no bundle; None where there is one."""
+    study = order.request.study
+    facts = {
+        "name": study["name"],
+        "version": "1.0.0",
+        "description": f"Trial {best.trial} of the study {study['name']}, specification {study['digest']}.",
+        "data_source": f"{best.config.dataset}, fingerprint {best.data}",
+    }
+    try:
+        bundle.write(best, export(best), kept, facts, folder)
+    except ExportError as error:
+        bundle.write_weights(trained_network(best).state_dict(), folder)
+        return str(error)
+    return None
+
+
+def _write(order: Order, models: Mapping[str, Model], report: Report, folder: Path) -> None:
+    """The checkpoints of all that take part, the figures, and a table of each model on each side."""
+    for trial in models:
+        shutil.copyfile(models[trial].path, folder / f"models/{trial}.checkpoint.pt")
+    (folder / "figures.json").write_text(json.dumps(report.plain(), indent=1) + "\n")
+    sides = {"validation": report.validation} | ({"test": report.test.judged} if report.test else {})
+    for side, of in sides.items():
+        for name, judgement in of.models.items():
+            with (folder / f"{side}_{name}.csv").open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, list(judgement.rows[0]), lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(judgement.rows)
+
+
+def _told(report: Report, out: Path) -> str:
+    lines = [f"chosen: {report.choice.method}"]
+    if report.test is None:
+        lines += [f"test images: not judged: {report.no_test}", "validation images:", *table(report.validation)]
+    else:
+        again = ": its figures are optimistic" if report.test.number > 1 else ""
+        lines += [f"test images (look {report.test.number} at this test set{again}):", *table(report.test.judged)]
+    if report.export:
+        lines.append(f"no TorchScript and no MONAI bundle: {report.export}")
+    return "\n".join([*lines, f"written to {out}: read model_card.md"])
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m hpo_trainer.final.build")
+    for name in ("candidates", "choice", "data", "work", "out"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--looks", type=Path, help="the record of looks at test images; without it none is taken")
+    parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="mm, of the surface Dice")
+    parser.add_argument("--draws", type=int, default=DRAWS, help="of the bootstrap")
+    options = parser.parse_args(arguments)
+    stop = Stop()
+    stop.install()
+    try:
+        order = Order(
+            read_request(options.candidates),
+            read_choice(options.choice),
+            options.data,
+            options.work,
+            options.out,
+            Looks(options.looks) if options.looks else None,
+            options.tolerance,
+            options.draws,
+        )
+        report = run(order, lambda: stop.check("while the models are judged; run the command again"))
+    except Exception as error:
+        failure = describe(error)
+        if failure.reason == "Error":
+            raise
+        print(failure.message, file=sys.stderr)
+        return failure.exit_code
+    print(_told(report, options.out))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

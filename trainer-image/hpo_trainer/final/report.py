@@ -1,0 +1,89 @@
+"""Everything that is known of a final model, for programs (``figures.json``) and for the model card."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hpo_trainer.evaluation.bootstrap import DRAWS, LEVEL, Figure
+from hpo_trainer.final.judgement import Judged
+from hpo_trainer.final.request import Choice
+
+SMALLER_IS_BETTER = ("errors", "log_loss", "hausdorff95")
+
+
+@dataclass(frozen=True)
+class TestLook:
+    """``number``: which look at these images it was. ``digest``: of the images."""
+
+    number: int
+    digest: str
+    judged: Judged
+
+
+@dataclass(frozen=True)
+class Report:
+    """``largest``: of each model, the classes of which only the largest piece is kept. ``export``: why there is no
+    TorchScript, None where there is. ``no_test``: why the test side was not looked at, None where it was."""
+
+    choice: Choice
+    validation: Judged
+    test: TestLook | None
+    no_test: str | None
+    largest: Mapping[str, tuple[str, ...]]
+    export: str | None
+
+    def plain(self) -> dict[str, Any]:
+        look = self.test
+        return {
+            "single": self.choice.single,
+            "members": dict(self.choice.members),
+            "method": self.choice.method,
+            "loss": self.choice.loss,
+            "considered": dict(self.choice.considered),
+            "largestPiece": {name: list(classes) for name, classes in self.largest.items()},
+            "intervals": {"level": LEVEL, "draws": DRAWS},
+            "validation": plain(self.validation),
+            "test": None if look is None else {"look": look.number, "digest": look.digest, **plain(look.judged)},
+        }
+
+    @property
+    def latest(self) -> Judged:
+        """Of the test images if they were looked at, else of the validation images."""
+        return self.test.judged if self.test else self.validation
+
+
+def table(judged: Judged) -> list[str]:
+    """Markdown: each figure with its interval, of each model; and what the ensemble changes."""
+    headings = {"single": "best trial", "ensemble": "ensemble", "difference": "ensemble - best trial"}
+    columns = list(judged.figures)
+    lines = ["| figure | " + " | ".join(headings[name] for name in columns) + " |", "| --- " * (len(columns) + 1) + "|"]
+    for figure in judged.figures["single"]:
+        cells = [shown(judged.figures[name][figure], signed=name == "difference") for name in columns]
+        arrow = " ↓" if figure.startswith(SMALLER_IS_BETTER) else ""
+        lines.append(f"| {figure}{arrow} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def shown(figure: Figure, signed: bool = False) -> str:
+    """``0.871 [0.852, 0.889]``."""
+    if math.isnan(figure.value):
+        return "unknown"
+    sign = "+" if signed else ""
+    if math.isnan(figure.low):
+        return f"{figure.value:{sign}.4g}"
+    return f"{figure.value:{sign}.4g} [{figure.low:{sign}.4g}, {figure.high:{sign}.4g}]"
+
+
+def plain(judged: Judged) -> dict[str, Any]:
+    """For JSON, in which unknown values are null."""
+    return {"units": judged.units, **{name: _plain(figures) for name, figures in judged.figures.items()}}
+
+
+def _plain(figures: Mapping[str, Figure]) -> dict[str, Any]:
+    def known(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    return {name: {"value": known(f.value), "low": known(f.low), "high": known(f.high)} for name, f in figures.items()}

@@ -1,0 +1,67 @@
+"""What the two commands are told: the candidates of a study, and which of them were chosen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A finished trial. ``checkpoint``: its folder; ``value``: of the objective, after ``resource`` epochs (0: all)."""
+
+    trial: str
+    checkpoint: Path
+    value: float
+    resource: int
+
+
+@dataclass(frozen=True)
+class Request:
+    """``study``: facts for the model card, as the study's owner wrote them. ``candidates``: the best first."""
+
+    study: Mapping[str, Any]
+    candidates: tuple[Candidate, ...]
+
+    def candidate(self, trial: str) -> Candidate:
+        return next(candidate for candidate in self.candidates if candidate.trial == trial)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """``single``: the best trial alone. ``members``: how often each trial counts in the ensemble.
+
+    ``method``: how the ensemble was chosen, in words. ``considered``: by method, what it lost on validation images that
+    its choice had not seen; ``loss`` says what was counted.
+    """
+
+    single: str
+    members: Mapping[str, int]
+    method: str
+    loss: str
+    considered: Mapping[str, float]
+
+    @property
+    def is_ensemble(self) -> bool:
+        return set(self.members) != {self.single}
+
+    @property
+    def models(self) -> dict[str, Mapping[str, int]]:
+        """By name, ``single`` and, if it is another one, ``ensemble``: the trials in it and their weights."""
+        single: dict[str, Mapping[str, int]] = {"single": {self.single: 1}}
+        return single | ({"ensemble": self.members} if self.is_ensemble else {})
+
+
+def read_request(path: Path) -> Request:
+    document = json.loads(path.read_text())
+    candidates = tuple(
+        Candidate(c["trial"], Path(c["checkpoint"]), c["value"], c["resource"]) for c in document["candidates"]
+    )
+    return Request(document["study"], candidates)
+
+
+def read_choice(path: Path) -> Choice:
+    return Choice(**json.loads(path.read_text()))
