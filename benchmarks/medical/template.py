@@ -40,6 +40,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "global": {"transformation": "Global"},
     "local": {"transformation": "Local"},
     "both": {},
+    "both, integrated": {"integrationSteps": 6},
     "both, no penalty": {"deformationPenalty": 0.0},
     "both, no layers before the global one": {"headLayers": 0},
 }

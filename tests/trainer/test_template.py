@@ -12,7 +12,7 @@ from torch import nn
 from hpo_trainer.config import TemplateDeformationConfig
 from hpo_trainer.data.template import largest_piece, pieces, shifted, signed_distance, template
 from hpo_trainer.networks.geometric import Affine, apply, grid, sample
-from hpo_trainer.networks.template import TemplateNetwork, jacobian_determinants
+from hpo_trainer.networks.template import TemplateNetwork, integrated, jacobian_determinants
 from hpo_trainer.tasks.template_deformation import labels, soft_dice_loss, soft_masks
 
 SIZES = {"2D": (24, 32), "3D": (16, 24, 16)}
@@ -151,6 +151,33 @@ def test_a_fold_has_a_negative_jacobian() -> None:
     mirror = torch.diag(torch.tensor([1.0, -1.0]))
     assert jacobian_determinants(linear_field(mirror, (8, 9))).max() == pytest.approx(-1, abs=1e-4)
     assert jacobian_determinants(torch.zeros(1, 2, 8, 9)).min() == 1
+
+
+def waves(size: tuple[int, ...], strength: float) -> torch.Tensor:
+    """A smooth velocity that vanishes at the border, (1, d, *S)."""
+    points = grid(size, torch.zeros(()))
+    inside = torch.cos(points * torch.pi / 2 / points.abs().flatten(0, -2).amax(0)).prod(-1)
+    return strength * torch.stack([torch.sin(5 * points.roll(1, -1)[..., i]) * inside for i in range(len(size))], dim=1)
+
+
+@pytest.mark.parametrize("size", [(48, 40), (24, 20, 22)])
+def test_an_integrated_velocity_folds_nothing_and_runs_back(size: tuple[int, ...]) -> None:
+    velocity = waves(size, 0.5)
+    assert torch.equal(integrated(velocity, 0), velocity)
+    assert jacobian_determinants(velocity).min() < 0
+    forth, back = integrated(velocity, 7), integrated(-velocity, 7)
+    assert jacobian_determinants(forth).min() > 0
+    start = grid(size, velocity)
+    there = start + forth.movedim(1, -1)
+    again = there + sample(back, there).movedim(1, -1)
+    voxel = 2 / max(size)
+    assert (there - start).abs().max() > 4 * voxel
+    assert (again - start).abs().max() < 0.5 * voxel
+
+
+def test_a_constant_velocity_moves_everything_by_itself() -> None:
+    velocity = torch.tensor([0.3, -0.1])[None, :, None, None].expand(1, 2, 9, 12)
+    torch.testing.assert_close(integrated(velocity, 5), velocity)
 
 
 @pytest.mark.parametrize("dimensions", ["2D", "3D"])

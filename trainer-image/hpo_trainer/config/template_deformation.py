@@ -12,6 +12,7 @@ from hpo_trainer.config.task import TaskConfig
 class TemplateDeformationConfig(TaskConfig):
     """``networks.template.TemplateNetwork``; a ``field_level`` below the bottom of the network means the bottom.
 
+    ``integration_steps``: of the local deformation as the flow of a velocity, which does not fold; 0: none.
     ``edge_width``: voxels over which the template's edge goes from outside to inside in the training loss.
     """
 
@@ -21,6 +22,7 @@ class TemplateDeformationConfig(TaskConfig):
     channels: int = option(16, 1, 512)
     channel_multiplier: float = option(2.0, 0.5, 4.0)
     field_level: int = option(0, 0, 5)
+    integration_steps: int = option(0, 0, 10)
     head_layers: int = option(2, 0, 4)
     transformation: str = option("Both", choices=("Both", "Global", "Local"))
     deformation_penalty: float = option(10.0, 0.0, 1e6)

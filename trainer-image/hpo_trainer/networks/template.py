@@ -43,7 +43,7 @@ class TemplateNetwork(nn.Module):
     def __init__(self, config: TemplateDeformationConfig, in_channels: int, template: Tensor) -> None:
         super().__init__()
         self._axes, self._kind = config.axes, config.transformation
-        self._level = min(config.field_level, config.depth - 1)
+        self._level, self._steps = min(config.field_level, config.depth - 1), config.integration_steps
         self.register_buffer("template", template[None])
         widths = [max(1, round(config.channels * config.channel_multiplier**i)) for i in range(config.depth)]
         self.encoder = nn.ModuleList(
@@ -85,7 +85,8 @@ class TemplateNetwork(nn.Module):
 
         ``maps``: in the template's frame, from ``field_level`` to the bottom.
 
-        What the network gives is in coarse voxels: neighbours that differ by less than 1 fold nothing.
+        What the network gives is in coarse voxels: neighbours that differ by less than 1 fold nothing. With
+        ``integration_steps`` it is a velocity, and u what comes of it.
         """
         features = maps[-1]
         for layer, skipped in zip(self.decoder, maps[-2::-1], strict=True):
@@ -94,7 +95,20 @@ class TemplateNetwork(nn.Module):
         features = torch.cat([features, shape.expand(len(features), *shape.shape[1:])], dim=1)
         pool = functional.avg_pool2d if self._axes == 2 else functional.avg_pool3d
         coarse = pool(self.field(features), 3, stride=1, padding=1, count_include_pad=False)
-        return _resize(coarse, size) * (2 / max(features.shape[2:]))
+        return _resize(integrated(coarse * (2 / max(coarse.shape[2:])), self._steps), size)
+
+
+def integrated(velocity: Tensor, steps: int) -> Tensor:
+    """Where a stationary ``velocity`` (N, d, *S), in half the longest side, has moved each voxel after time 1, less x.
+
+    Scaling and squaring (Arsigny et al., MICCAI 2006; for networks Dalca et al., MICCAI 2018): the small step of time
+    2^-``steps`` is composed with itself ``steps`` times. The more steps, the less can it fold. 0: the velocity itself.
+    """
+    displacement: Tensor = velocity / 2**steps
+    points = grid(velocity.shape[2:], velocity)
+    for _ in range(steps):
+        displacement = displacement + sample(displacement, points + displacement.movedim(1, -1))
+    return displacement
 
 
 def jacobian_determinants(displacement: Tensor) -> Tensor:

@@ -25,6 +25,12 @@ class TemplateDeformationTask(Task):
         le=5,
         description="Level at which the local displacements are predicted; 0 is full resolution, and each next one halves it. Coarser ones are smoother and cheaper.",
     )
+    integration_steps: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="Steps in which the local deformation is integrated from a velocity, so that it does not fold; 7 are usual. 0: it is predicted itself.",
+    )
     head_layers: int = Field(
         2, ge=0, le=4, description="Convolution blocks before the prediction of the global transformation."
     )
