@@ -45,6 +45,7 @@ check: $(VENV)/.installed ## lint, format, types, import contracts, generated fi
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m hpo_operator.manifests --check
+	$(BIN)/python helm/values_table.py --check
 
 # Each writes a page, its raw numbers and a picture to benchmarks/results/documents; most need the real tables, $HPO_DATA.
 DOCUMENTS := table_2_2 incremental_cholesky table_2_3 figure_2_10 figure_4 table_4_1 table_4_2 epochs_saved
@@ -60,12 +61,15 @@ fix: $(VENV)/.installed ## what check can mend by itself
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/python -m hpo_operator.manifests
+	$(BIN)/python helm/values_table.py
 
 include benchmarks/search/search.mk
 include benchmarks/medical/medical.mk
+include operator/images.mk
 
-manifests: $(VENV)/.installed ## generate the CRDs and the Role from the typed objects
+manifests: $(VENV)/.installed ## generate the CRDs and the Roles from the typed objects, and the table of the chart's values
 	$(BIN)/python -m hpo_operator.manifests
+	$(BIN)/python helm/values_table.py
 
 cluster-up: $(VENV)/.installed $(DATA)/brain.npz $(DATA)/train.py ## a real control plane, a process node and the operator, in $(CLUSTER)
 	PYTHONPATH=tests $(BIN)/python -m stand up --dir $(CLUSTER)

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from stand.helm import Helm, NoHelmError, ensure
+from stand import helm as helm_finder
+from stand import promtool as promtool_finder
+from stand.helm import Helm, NoHelmError
+from stand.promtool import NoPromtoolError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -16,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def helm_binary() -> Path:
     """A machine that has no Helm and can fetch none skips, and says why."""
     try:
-        return ensure(os.environ)
+        return helm_finder.ensure(os.environ)
     except NoHelmError as error:
         pytest.skip(str(error))
 
@@ -30,3 +33,12 @@ def chart() -> Path:
 def helm(helm_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Helm:
     """Helm without a cluster."""
     return Helm(helm_binary, tmp_path_factory.mktemp("helm"))
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Path:
+    """A machine that has none and can fetch none skips, and says why."""
+    try:
+        return promtool_finder.ensure(os.environ)
+    except NoPromtoolError as error:
+        pytest.skip(str(error))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
+import shutil
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -185,6 +187,19 @@ def test_alerts_read_series_that_exist_and_have_a_runbook(helm: Helm, chart: Pat
     assert {rule["alert"] for rule in rules} == sections
     for rule in rules:
         assert rule["annotations"]["runbook_url"] == f"https://example.com/runbooks#{rule['alert'].lower()}"
+
+
+def test_alerts_fire_when_they_should(promtool: Path, helm: Helm, chart: Path, tmp_path: Path) -> None:
+    """Prometheus itself evaluates the rendered rules over made-up series."""
+    rendered = helm.template(chart, "--set", "prometheusRule.enabled=true", "--set", "fullnameOverride=hpo-operator")
+    rules = only(rendered, "PrometheusRule")["spec"]
+    (tmp_path / "alerts-of-the-chart.yaml").write_text(yaml.safe_dump(rules))
+    cases = shutil.copy(Path(__file__).with_name("alerts.yaml"), tmp_path)
+    done = subprocess.run([promtool, "test", "rules", cases], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    tests = yaml.safe_load(Path(cases).read_text())["tests"]
+    tested = {case["alertname"] for test in tests for case in test["alert_rule_test"]}
+    assert tested == {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
 
 
 def test_versions_are_the_projects(chart: Path) -> None:

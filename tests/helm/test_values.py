@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,3 +60,9 @@ def test_values_and_schema_name_the_same(chart: Path) -> None:
                 same(value[name], part["properties"][name], f"{path}.{name}")
 
     same(values, schema, "")
+
+
+def test_every_value_is_described_and_the_page_is_current(chart: Path) -> None:
+    script = chart.parent / "values_table.py"
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    assert done.stderr == ""

