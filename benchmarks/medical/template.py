@@ -103,7 +103,7 @@ def measured(fold: int) -> dict[str, Row]:
     place = {"fold": fold}
     rows = {"U-Net": row(run_trial("segmentation", U_NET | place, seed=fold, epochs=U_NET_EPOCHS))}
     for name, changes in VARIANTS.items():
-        config = TEMPLATE | place | changes
+        config = TEMPLATE | place | changes | {"validationInterval": EPOCHS}
         rows[name] = row(run_trial("templateDeformation", config, seed=fold, epochs=EPOCHS))
     return rows
 

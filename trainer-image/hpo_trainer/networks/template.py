@@ -70,9 +70,11 @@ class TemplateNetwork(nn.Module):
         if self._kind != "Local":
             forth, back = self._global(maps[-1])
             points, decoded = apply(forth, points), [resample(of_level, back) for of_level in decoded]
-        displacement = self._displacement(decoded, images.shape[2:])
         points = points.expand(len(images), *points.shape[1:])
-        if self._kind != "Global":
+        if self._kind == "Global":
+            displacement = images.new_zeros(len(images), self._axes, *images.shape[2:])
+        else:
+            displacement = self._displacement(decoded, images.shape[2:])
             points = points + sample(displacement, points).movedim(1, -1)
         return Deformed(sample(self.template.expand(len(images), *self.template.shape[1:]), points), displacement)
 
