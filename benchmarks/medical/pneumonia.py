@@ -85,7 +85,7 @@ def main() -> None:
     distinct_images()
     study = run_study(STUDY)
     top = STUDY["spec"]["fidelity"]["max"]
-    finished = [t for t in study.trials if t["status"]["phase"] == "Completed" and t["status"]["resource"] == top]
+    finished = [t for t in study.trials if t["status"]["phase"] == "Succeeded" and t["status"]["resource"] == top]
     finished.sort(key=lambda t: float(t["status"]["objective"]))
     members = [predictions(checkpoint_folder(study, trial["metadata"]["name"])) for trial in finished]
     models = {
