@@ -94,8 +94,9 @@ def predictions(folder: Path) -> Predictions:
     config = parse("classification", {k: v for k, v in identity.items() if k not in ("task", "seed")}, {})
     assert isinstance(config, ClassificationConfig)
     data = load(VOLUME, config, lambda: None)
-    test = data.test(lambda: None)
-    assert test is not None
+    found = data.test(lambda: None)
+    assert found is not None
+    _, test = found
     network = BlockNetwork(config, len(data.classes))
     network.load_state_dict(state["model"])
     sides = [_probabilities(network.eval(), side) for side in (data.validation, test)]

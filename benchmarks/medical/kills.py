@@ -176,17 +176,27 @@ def cases() -> dict[str, dict[str, Any]]:
     populations.make()
     network: dict[str, Any] = {"dimensions": "3D", "depth": 3, "channels": 4, "batchSize": 2, "augmentation": True}
     u_net = network | {"dataset": populations.TARGET, "dropout": 0.1}
-    source = run_trial("segmentation", u_net, seed=0, epochs=1).folder / checkpoint.CURRENT
-    shutil.copyfile(source, VOLUME / "kills.pt")
     images = {"dataset": "MedNIST", "splitFile": "splits.csv", "splitColumn": "split_block", "imageSize": 32}
-    family = {"trainSamplesPerClass": 40, "blocks": 3, "filters": 16, "denseUnits": [64], "dropout": 0.2}
-    transfer = {"dataset": populations.TARGET, "sourceCheckpoint": "kills.pt", "batchSize": 2, "augmentation": True}
+    few = images | {"trainSamplesPerClass": 40}
+    family = few | {"blocks": 3, "filters": 16, "denseUnits": [64]}
+    resnet = few | {"backbone": "ResNet10", "width": 0.25, "stem": "Small"}
+    target = {"dataset": populations.TARGET, "batchSize": 2, "augmentation": True}
     return {
-        "classification": images | family | {"augmentation": True},
+        "classification": family | {"augmentation": True, "dropout": 0.2},
+        "transferClassification": resnet
+        | {"weights": _source("transferClassification", resnet | {"method": "Scratch"}), "headEpochs": 5}
+        | {"mirroring": True, "dropout": 0.2},
         "segmentation": u_net | {"optimizer": "AdamW", "weightDecay": 0.01},
         "templateDeformation": network | {"dataset": populations.TARGET, "optimizer": "SGD"},
-        "transferSegmentation": transfer,
+        "transferSegmentation": target | {"sourceCheckpoint": _source("segmentation", u_net)},
     }
+
+
+def _source(task: str, config: Mapping[str, Any]) -> str:
+    """The path in the data volume of a checkpoint to transfer from."""
+    name = f"kills-{task}.pt"
+    shutil.copyfile(run_trial(task, config, seed=0, epochs=1).folder / checkpoint.CURRENT, VOLUME / name)
+    return name
 
 
 def measured(task: str, config: Mapping[str, Any]) -> Killed:

@@ -82,7 +82,7 @@ def join(source: Sequence[Fold], target: Sequence[Fold]) -> None:
     """
     draft = VOLUME / f"{JOINT}.draft"
     shutil.rmtree(draft, ignore_errors=True)
-    cases: dict[str, tuple[str, str]] = {case: (SOURCE, case) for fold in source for case in fold.train}
+    cases = {case: (SOURCE, case) for fold in source for case in (*fold.train, *fold.validation)}
     folds = []
     for old, new in zip(source, target, strict=True):
         repeated = {

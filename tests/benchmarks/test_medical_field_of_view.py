@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from medical import field_of_view
 from medical.field_of_view import SEARCHES, SEEDS, Judged, Predictions, judged, manifest, ranked
 from medical.runs import Study
 
 from hpo_operator.api.parse import parse_study
+from trainer.support import SMALL_NETWORK, TrialRunner, image_folder
 
 
 @pytest.mark.parametrize("search", SEARCHES)
@@ -27,6 +29,22 @@ def test_probabilities_are_averaged() -> None:
     assert judged([sure]) == Judged(1, 1)
     assert judged([unsure]) == Judged(1, 1)
     assert judged([sure, unsure]) == Judged(0, 1)
+
+
+def test_a_stored_network_predicts_both_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its errors on the validation side are those that its trial measured."""
+    monkeypatch.setattr(field_of_view, "VOLUME", tmp_path)
+    files = sorted(image_folder(tmp_path / "images").glob("*/*.png"))
+    sides = ("train", "train", "val", "test")
+    rows = [f"{file.parent.name},{file.name},{sides[i % 4]}" for i, file in enumerate(files)]
+    (tmp_path / "images" / "splits.csv").write_text("\n".join(["class,file,split", *rows]))
+    config = SMALL_NETWORK | {"dataset": "images", "splitFile": "splits.csv"}
+    run = TrialRunner(tmp_path / "run", tmp_path, "classification", config)
+    errors = run.run(2).metrics["errors"]
+    found = field_of_view.predictions(run.checkpoints)
+    assert (found.validation.shape, found.test.shape) == ((9, 3), (9, 3))
+    assert judged([found]).validation == errors
+    assert found.test.sum(1).tolist() == pytest.approx([1] * 9)
 
 
 def trial(name: str, *errors: float) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def test_joined_populations_repeat_the_target(tmp_path: Path, monkeypatch: pytes
         for kind in ("imagesTr", "labelsTr"):
             (tmp_path / population / kind).mkdir(parents=True, exist_ok=True)
             (tmp_path / population / kind / f"{case}.nii.gz").write_text(case)
-    populations.join([Fold(("a",), ("b",)), Fold(("b",), ("a",))], [Fold(("c",), ()), Fold(("c",), ())])
+    populations.join([Fold(("a",), ("b",)), Fold(("a",), ("b",))], [Fold(("c",), ()), Fold(("c",), ())])
     joint = tmp_path / populations.JOINT
     names = sorted(path.name.removesuffix(".nii.gz") for path in (joint / "imagesTr").iterdir())
     assert names == ["a", "b", *(f"c_{i}" for i in range(populations.COPIES))]

@@ -10,11 +10,16 @@ import pytest
 import torch
 from medical.kills import Trial, differences, kill_often
 
+from hpo_trainer.config import FIELDS
 from trainer.support import SMALL_NETWORK, SMALL_U_NET, TrialRunner, image_folder, segmentation_archive
 
 U_NET: dict[str, Any] = SMALL_U_NET | {"dataset": "discs.npz", "batchSize": 2, "augmentation": True}
+RESNET: dict[str, Any] = {
+    "dataset": "images", "imageSize": 16, "width": 0.125, "backbone": "ResNet10", "stem": "Small", "batchSize": 6,
+}  # fmt: skip
 CONFIGS: dict[str, dict[str, Any]] = {
     "classification": SMALL_NETWORK | {"dataset": "images", "augmentation": True, "dropout": 0.1, "batchSize": 2},
+    "transferClassification": RESNET | {"weights": "resnet.pt", "headEpochs": 2, "dropout": 0.1, "mirroring": True},
     "segmentation": U_NET | {"dropout": 0.1, "optimizer": "AdamW", "weightDecay": 0.01},
     "templateDeformation": U_NET | {"optimizer": "SGD"},
     "transferSegmentation": {"dataset": "discs.npz", "batchSize": 2, "augmentation": True, "layerChannels": 4},
@@ -27,10 +32,18 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("volume")
     image_folder(root / "images", count=40)
     segmentation_archive(root / "discs.npz", groups=8, per_group=8)
-    source = TrialRunner(root / "source", root, "segmentation", U_NET)
-    assert source.run(1).code == 0
-    (source.checkpoints / "checkpoint.pt").rename(root / "checkpoint.pt")
+    for task, config, name in (
+        ("segmentation", U_NET, "checkpoint.pt"),
+        ("transferClassification", RESNET | {"method": "Scratch"}, "resnet.pt"),
+    ):
+        source = TrialRunner(root / task, root, task, config)
+        assert source.run(1).code == 0
+        (source.checkpoints / "checkpoint.pt").rename(root / name)
     return root
+
+
+def test_no_task_is_left_out() -> None:
+    assert set(CONFIGS) == set(FIELDS)
 
 
 @pytest.mark.parametrize("task", CONFIGS)
