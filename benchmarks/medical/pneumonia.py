@@ -6,6 +6,7 @@ were made anew from the X-rays by the same recipe, with the same sides.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,7 @@ def main() -> None:
     }
     rows = [judged(name, sides) for name, sides in models.items()]
     report.write("pneumonia", "Children's chest X-rays: normal or pneumonia", page(study, rows), raw(study, rows))
+    picture(models)
 
 
 def judged(name: str, sides: dict[str, Predicted]) -> dict[str, Any]:
@@ -131,11 +133,30 @@ def page(study: Study, rows: list[dict[str, Any]]) -> list[str]:
         "balanced accuracy; in brackets 95 % bootstrap intervals over the 624 test images, which were read once, after "
         "all choices. Training images that are validation or test images, too, were left out.",
         report.table(headings, [*ours, *published]),
+        "![Receiver operating characteristics](pneumonia.png)",
         "The validation images were drawn from the same part of the collection as the training images, the test images "
         "from another, with another share of healthy children (38 % instead of 26 %): what is lost there, validation "
         "cannot show.",
         "The best trial: " + ", ".join(f"`{name}` {value}" for name, value in best.items()) + ".",
     ]
+
+
+def picture(models: Mapping[str, Mapping[str, Predicted]]) -> None:
+    """Receiver operating characteristics: the test side as a line, the validation side dashed."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 4.5), layout="constrained")
+    axis = figure.subplots()
+    for number, (name, sides) in enumerate(models.items()):
+        for side, style in (("test", "-"), ("validation", "--")):
+            given = sides[side]
+            order = np.argsort(-given.scores)
+            hits, alarms = (np.cumsum(given.labels[order] == k) / (given.labels == k).sum() for k in (1, 0))
+            axis.plot([0, *alarms], [0, *hits], style, color=f"C{number}", label=f"{name}, {side}", linewidth=1.2)
+    axis.set_xlabel("share of healthy children called ill")
+    axis.set_ylabel("share of ill children recognised")
+    axis.legend(fontsize=8)
+    figure.savefig(report.RESULTS / "pneumonia.png", dpi=150)
 
 
 def shown(figure: dict[str, float]) -> str:
