@@ -206,7 +206,7 @@ def picture(rows: list[dict[str, Any]]) -> None:
     axis.axhline(0.5, color="grey", linewidth=0.8, linestyle=":")
     axis.set_xticks(range(len(TARGETS)), [f"{n} children" for n in TARGETS])
     axis.set_ylabel("AUC on the 624 test images")
-    axis.legend(fontsize=8)
+    figure.legend(fontsize=8, loc="outside right upper")
     figure.savefig(report.RESULTS / "adults_to_children.png", dpi=150)
 
 
