@@ -5,13 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+from hpo_trainer.config import SegmentationConfig, TemplateDeformationConfig
 from hpo_trainer.data import splits
-from hpo_trainer.data.segmentation import Sample, Source
+from hpo_trainer.data.segmentation import Sample, Source, load
+from hpo_trainer.failures import BadData
 from hpo_trainer.final.average import Average
 from hpo_trainer.final.largest import Largest, chosen
 from hpo_trainer.final.sides import Case, Cases
+from hpo_trainer.tasks import template_deformation
+from hpo_trainer.tasks.segmentation import SegmentationLearner
+from trainer.final_support import volumes
 
 CLASSES = ("background", "organ", "vessel")
 
@@ -88,3 +94,26 @@ def test_only_classes_that_gain_are_cleaned() -> None:
     side = Cases((case(truth, axes=2),))
     assert chosen(side, [one_hot(predicted)], CLASSES) == Largest((1,))
     assert chosen(side, [one_hot(truth)], CLASSES) == Largest()
+
+
+def test_images_that_are_larger_than_all_before(tmp_path: Path) -> None:
+    """Padded to a multiple of what the network needs, which no image of the study had to be."""
+    data = load(volumes(tmp_path), SegmentationConfig(dimensions="3D", depth=3, channels=4), lambda: None)
+    learner = SegmentationLearner(
+        SegmentationConfig(dimensions="3D", depth=3, channels=4), data, 0, torch.device("cpu")
+    )
+    learner.model.eval()
+    image = torch.randn(1, 29, 33, 19)
+    with torch.inference_mode():
+        found = learner.probabilities([Sample(image, torch.zeros(29, 33, 19, dtype=torch.uint8), 0)], lambda: None)
+    assert found.shape == (1, 3, 29, 33, 19)
+    assert torch.allclose(found.sum(1), torch.ones(1, 29, 33, 19))
+
+
+def test_a_template_has_no_room_for_a_larger_image(tmp_path: Path) -> None:
+    config = TemplateDeformationConfig(depth=2, channels=4)
+    learner, _ = template_deformation.prepare(config, volumes(tmp_path), 0, torch.device("cpu"), lambda: None)
+    assert isinstance(learner, template_deformation.TemplateLearner)
+    large = Sample(torch.randn(1, 29, 24), torch.zeros(29, 24, dtype=torch.uint8), 0)
+    with pytest.raises(BadData, match=r"an image of \(29, 24\) voxels is larger than the template's frame, \(20, 24\)"):
+        learner.probabilities([large], lambda: None)

@@ -54,6 +54,11 @@ def whole_size(samples: Sequence[Sample], depth: int) -> tuple[int, ...]:
     return tuple(max(2, math.ceil(length / step)) * step for length in largest)
 
 
+def holding(shape: Sequence[int], size: Sequence[int], step: int) -> tuple[int, ...]:
+    """``size``, grown where ``shape`` is larger, in multiples of ``step``: images met later may be the largest."""
+    return tuple(max(wanted, math.ceil(length / step) * step) for length, wanted in zip(shape, size, strict=True))
+
+
 def pad(sample: Sample, size: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Grow image and mask at their far ends to ``size`` at least: the image by its minimum, the mask by background."""
     image, mask = sample.image, sample.mask

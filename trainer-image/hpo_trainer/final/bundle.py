@@ -31,6 +31,8 @@ NORMALIZATION: Mapping[str, list[dict[str, Any]]] = {
 }
 """What ``data.intensity.normalize`` does, in MONAI's transforms."""
 Config = dict[str, Any]
+PACKAGES = {"nibabel": "5.3", "pillow": "11", "pytorch-ignite": "0.5.0"}
+"""What the configurations need besides MONAI, and from which version on."""
 
 
 def write(model: Model, exported: Export, largest: Largest, facts: Mapping[str, str], folder: Path) -> None:
@@ -38,7 +40,7 @@ def write(model: Model, exported: Export, largest: Largest, facts: Mapping[str, 
     (folder / "configs").mkdir(parents=True, exist_ok=True)
     write_weights(exported.weights, folder)
     save(exported, folder / "models/model.ts")
-    for name, config in (("metadata", metadata(model, facts)), ("inference", inference(model, largest))):
+    for name, config in (("metadata", metadata(model, largest, facts)), ("inference", inference(model, largest))):
         (folder / f"configs/{name}.json").write_text(json.dumps(config, indent=4) + "\n")
 
 
@@ -48,7 +50,7 @@ def write_weights(weights: Mapping[str, Tensor], folder: Path) -> None:
     torch.save(dict(weights), folder / "models/model.pt")
 
 
-def metadata(model: Model, facts: Mapping[str, str]) -> Config:
+def metadata(model: Model, largest: Largest, facts: Mapping[str, str]) -> Config:
     size, channels = _shape(model)
     kind = "Classification" if model.classifies else "Segmentation"
     labels = {str(i): name for i, name in enumerate(model.classes)}
@@ -72,8 +74,7 @@ def metadata(model: Model, facts: Mapping[str, str]) -> Config:
         "monai_version": version("monai"),
         "pytorch_version": version("torch"),
         "numpy_version": version("numpy"),
-        "required_packages_version": {"nibabel": version("nibabel"), "pytorch-ignite": "0.5.0"},
-        "optional_packages_version": {"scikit-image": "0.22"},
+        "required_packages_version": PACKAGES | ({"scikit-image": "0.22"} if largest.labels else {}),
         "name": facts["name"],
         "task": f"{kind}: {', '.join(model.classes if model.classifies else model.classes[1:])}",
         "description": facts["description"],
@@ -155,6 +156,8 @@ def _writing(model: Model, largest: Largest) -> list[Config]:
     if model.classifies:
         return [
             {"_target_": "Activationsd", "keys": "pred", "softmax": True},
+            {"_target_": "Lambdad", "keys": "image", "func": "$lambda image: image.meta"}
+            | {"overwrite": "image_meta_dict", "track_meta": False},
             {"_target_": "SaveClassificationd", "keys": "pred", "output_dir": "@output_dir"}
             | {"filename": "predictions.csv", "meta_keys": "image_meta_dict"},
         ]

@@ -103,6 +103,8 @@ def export(model: Model) -> Export:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a tracer about constants; what they break, the comparison shows
             exported = _exported(model, network)
+    except ExportError:
+        raise
     except Exception as error:  # TorchScript raises whatever it meets in others' code
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ExportError(f"TorchScript cannot express this network ({type(error).__name__}: {reason})") from error

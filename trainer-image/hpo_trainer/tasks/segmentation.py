@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hpo_trainer.config import SegmentationConfig
 from hpo_trainer.data.augmentation import Extents, augment_pairs
-from hpo_trainer.data.patches import pad, random_patch, resident, training_image, whole_size
+from hpo_trainer.data.patches import holding, pad, random_patch, resident, training_image, whole_size
 from hpo_trainer.data.resampling import resized
 from hpo_trainer.data.segmentation import Sample, SegmentationData, load
 from hpo_trainer.device import to_device
@@ -113,7 +113,10 @@ class SegmentationLearner:
 
     def _logits(self, samples: Sequence[Sample], poll: Callable[[], None]) -> Tensor:
         poll()
-        images = to_device(torch.stack([pad(sample, self._size)[0] for sample in samples]), self._device)
+        size = self._size
+        if not self._config.patch_size:
+            size = holding(samples[0].image.shape[1:], size, self.network_input.step)
+        images = to_device(torch.stack([pad(sample, size)[0] for sample in samples]), self._device)
         if self._config.patch_size:
             window: dict[str, Any] = {"sw_batch_size": 4, "overlap": 0.5, "mode": "gaussian"}
             padded = cast(Tensor, sliding_window_inference(images, self._size, predictor=self.model, **window))

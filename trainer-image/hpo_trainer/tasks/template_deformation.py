@@ -18,6 +18,7 @@ from hpo_trainer.data.segmentation import Sample, SegmentationData, load
 from hpo_trainer.data.template import pieces, template
 from hpo_trainer.device import to_device
 from hpo_trainer.evaluation.segmentation import DiceByCase, dice_names
+from hpo_trainer.failures import BadData
 from hpo_trainer.loop import Learner, Metrics
 from hpo_trainer.networks import optimizer
 from hpo_trainer.networks.network_input import NetworkInput
@@ -103,11 +104,21 @@ class TemplateLearner:
         class is the one that ``labels`` gives.
         """
         predicted = []
+        self._check_size(samples[0])
         for part in parts(samples, EVALUATION_BATCH[self._config.axes]):
             poll()
             levels = self._judged(part)[0].levels[(slice(None), *_window(samples[0]))].cpu()
             predicted.append(functional.pad(levels, (0, 0) * self._config.axes + (1, 0)))
         return (torch.cat(predicted) * (4 / self._config.edge_width)).softmax(1)
+
+    def _check_size(self, sample: Sample) -> None:
+        shape = tuple(sample.mask.shape)
+        if any(length > most for length, most in zip(shape, self._size, strict=True)):
+            raise BadData(
+                self.data.source.path,
+                f"an image of {shape} voxels is larger than the template's frame, {tuple(self._size)}, which holds all "
+                "images that trained or validated; crop it",
+            )
 
     def _judged(self, samples: Sequence[Sample]) -> tuple[Deformed, float]:
         padded = [pad(sample, self._size) for sample in samples]
