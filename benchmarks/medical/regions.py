@@ -161,7 +161,8 @@ def run() -> None:
     )
     RESULTS.mkdir(parents=True, exist_ok=True)
     draw(found[0].telling, found[0].deviation, RESULTS / "regions.png")
-    picture = "![The stack in which the regions mend most: the truth, the four decisions, and the smoothed curves](regions.png)"
+    caption = "The stack in which the regions mend most: the truth, the four decisions, and the smoothed curves"
+    picture = f"![{caption}](regions.png)"
     headings = ["", "slices that are right", "stacks whose regions are right"]
     raw = [{"shares": m.shares, "votes": m.votes, "deviation": m.deviation} for m in found]
     write("regions", "From slices to regions", [text, table(headings, rows), picture], raw)
