@@ -30,7 +30,7 @@ from medical.runs import Run, Study, run_study, run_trial
 
 EXAMPLE = ROOT / "crds" / "examples" / "04-hippocampus.yaml"
 SEEDS = (0, 1)
-LONGER = 1.5
+LONGER = 2
 STRUCTURES = ("anterior", "posterior")
 NNUNET = "hippocampus/nnunet_reference_per_case.csv"
 
@@ -56,7 +56,7 @@ def winners_config(study: Study) -> dict[str, Any]:
     """The winner on the judged fold, its schedule as much longer as its training; validated at the end alone."""
     spec = study.study["spec"]
     task = dict(spec["trainer"]["segmentation"])
-    longer = {"scheduleEpochs": round(task["scheduleEpochs"] * LONGER), "validationInterval": 1000}
+    longer = {"scheduleEpochs": task["scheduleEpochs"] * LONGER, "validationInterval": 1000}
     return task | parameters(study.best) | longer | {"fold": JUDGED}
 
 

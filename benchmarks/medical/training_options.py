@@ -34,15 +34,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "decay and averaging 0.95": {"scheduleEpochs": LONG, "weightAveraging": 0.95},
     "warm-up of 3 epochs": {"warmupEpochs": 3},
     "clipping at 1": {"gradientClipping": 1.0},
-    "SGD, Nesterov 0.9, rate 0.1": {"optimizer": "SGD", "learningRate": 0.1},
     "SGD, Nesterov 0.99, rate 0.01": {"optimizer": "SGD", "momentum": 0.99},
     "elastic 0.2": {"elastic": 0.2},
-    "noise 0.2": {"noise": 0.2},
-    "blur 1": {"blur": 1.0},
-    "both axes mirrored": {"mirrorAxes": [0, 1]},
     "full resolution": {"fullResolution": True},
     "bfloat16": {"precision": "BFloat16"},
-    **{loss: {"loss": loss} for loss in ("Dice", "GeneralizedDice", "DiceFocal", "DiceTopK", "DiceHausdorff")},
 }
 
 

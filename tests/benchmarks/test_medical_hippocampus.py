@@ -66,7 +66,7 @@ def test_the_example_is_searched_trained_anew_and_judged(volume: Path, example: 
     assert set(raw["ours"]) == {"one network", "mean of 2"}
     assert np.shape(raw["ours"]["mean of 2"]) == (2, 2)
     assert raw["config"]["fold"] == hippocampus_folds.JUDGED
-    assert raw["config"]["scheduleEpochs"] == round(2 * hippocampus.LONGER)
+    assert raw["config"]["scheduleEpochs"] == 2 * hippocampus.LONGER
     tuned = {parameter["name"] for parameter in example["spec"]["parameters"]}
     assert {type(raw["config"][name]) for name in tuned} == {int, float, str}
     page = (report.RESULTS / "hippocampus.md").read_text()
