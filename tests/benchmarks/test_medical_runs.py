@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from medical import runs
+from medical import runs, warm
 from medical.report import spread, table
 
 from trainer.support import SMALL_NETWORK, image_folder
@@ -46,6 +46,13 @@ def test_a_trial_is_trained_once(volume: Path) -> None:
 def test_a_trial_that_fails_is_told(volume: Path) -> None:
     with pytest.raises(SystemExit, match=r"BadConfig: HPO_CONFIG\.datset"):
         runs.run_trial("classification", {"datset": "images"}, seed=1, epochs=1)
+
+
+def test_a_trial_that_ends_without_a_message_is_told_and_the_next_one_runs(tmp_path: Path) -> None:
+    assert warm.train({}, tmp_path / "no folder" / "log").code == 1
+    cost = warm.train({"HPO_TASK": "nonsense", "HPO_TERMINATION_LOG": str(tmp_path / "message")}, tmp_path / "log")
+    assert (cost.code, cost.seconds > 0) == (78, True)
+    assert "expected one of classification" in (tmp_path / "message").read_text()
 
 
 def test_a_study_is_run_once_and_anew_when_its_manifest_changes(volume: Path) -> None:
