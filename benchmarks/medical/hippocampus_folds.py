@@ -1,4 +1,4 @@
-"""The hippocampus with two folds: one to search on, and nnU-Net's fold 0, whose validation side is only read at the end."""
+"""The hippocampus in two folds: one to search on, and nnU-Net's fold 0, whose validation side is read at the end."""
 
 from __future__ import annotations
 
