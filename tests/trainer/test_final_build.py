@@ -55,6 +55,15 @@ def test_the_ensemble_is_the_weighted_mean(made: Finished) -> None:
     assert figures["dice_rim"]["value"] == pytest.approx(np.mean(rim), abs=0.02)  # stored in 255ths
 
 
+def test_nothing_of_the_test_side_is_in_what_is_chosen_from(made: Finished) -> None:
+    with np.load(made.folder / "predictions/truth.npz") as truth:
+        rows = {name: len(truth[name]) for name in truth.files}
+    if made.task in OBJECTIVES:
+        assert rows == {"t0": 9, "u0": 9}  # the validation images
+    else:
+        assert rows == {f"{letter}{i}": 20 * 24 * (9 + i) for i in (0, 1) for letter in "tu"}  # two validation volumes
+
+
 def test_the_test_side_is_judged_once_and_the_look_written_down(made: Finished) -> None:
     test = made.figures()["test"]
     assert test["look"] == 1
