@@ -41,6 +41,9 @@ class Extents:
     blur: float = 0.0
 
 
+DEFAULTS = Extents()
+
+
 def augment_images(images: Tensor, generator: Generator) -> Tensor:
     """Translation, shear, rotation, zoom and noise (Bertrand et al., ISBI 2017); ``images``: (N, 1, H, W)."""
     grid = _affine_grid(images, random_affine(len(images), 2, generator))
@@ -49,13 +52,12 @@ def augment_images(images: Tensor, generator: Generator) -> Tensor:
 
 
 def augment_pairs(
-    images: Tensor, masks: Tensor, generator: Generator, extents: Extents | None = None
+    images: Tensor, masks: Tensor, generator: Generator, extents: Extents = DEFAULTS
 ) -> tuple[Tensor, Tensor]:
     """Moved alike, then gamma, blur and noise of the images; ``images``: (N, C, *S), ``masks``: (N, *S), integers.
 
-    What has an extent of 0 draws no random numbers.
+    Elasticity, blur and noise draw no random numbers where their extent is 0.
     """
-    extents = extents or Extents()
     theta = random_affine(len(images), images.ndim - 2, generator, extents)
     _mirror(theta, extents.mirror_axes, generator)
     low, high = GAMMA
@@ -74,9 +76,8 @@ def augment_pairs(
     return changed, labels
 
 
-def random_affine(count: int, axes: int, generator: Generator, extents: Extents | None = None) -> Tensor:
+def random_affine(count: int, axes: int, generator: Generator, extents: Extents = DEFAULTS) -> Tensor:
     """Maps from output to input, (count, axes, axes + 1): the linear part in voxels, the shift in half extents."""
-    extents = extents or Extents()
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(count, *shape, generator=generator) * 2 - 1
@@ -123,7 +124,10 @@ def apply_gamma(images: Tensor, gamma: Tensor) -> Tensor:
 
 
 def _mirror(theta: Tensor, axes: tuple[int, ...], generator: Generator) -> None:
-    """In place: the output is mirrored before it is mapped."""
+    """In place: the output is mirrored before it is mapped. Without axes one number is drawn all the same.
+
+    So whether mirror images are allowed changes nothing else of an augmentation.
+    """
     for axis in axes or (0,):
         mirrored = torch.rand(len(theta), generator=generator) < 0.5
         if axes:
