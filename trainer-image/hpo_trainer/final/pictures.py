@@ -73,7 +73,7 @@ def mask_montage(
 ) -> None:
     """Of each image or volume its name, Dice and prediction: the slice with most foreground, filled where a class is
     predicted and outlined where it is true."""
-    figure, axes = _grid(len(items), columns=3, height=3.3)
+    figure, axes = _grid(len(items), columns=3, height=2.9)
     for axis, (name, dice, item, predicted) in zip(axes, items, strict=True):
         image, true, given = _slices(item, predicted)
         extent = (-0.5, true.shape[1] - 0.5, true.shape[0] - 0.5, -0.5)
