@@ -24,4 +24,6 @@ expect "torch or pip in it" "$(in_image python -c 'import importlib.util as u; p
 expect "version" "$(in_image python -c 'from importlib.metadata import version; print(version("hpo-operator"))')" "${image##*:}"
 expect "a wrong setting" "$(in_image env HPO_OPERATOR_PORT=http python -m hpo_operator 2>&1 | head -n 1)" \
   "HPO_OPERATOR_PORT: expected a number, found 'http'"
-expect "a wrong study" "$(echo '{}' | in_image hpo validate /dev/stdin 2>&1 | grep -c 'apiVersion')" 1
+expect "a wrong study" \
+  "$(in_image sh -c 'echo "{}" >/tmp/study.yaml; hpo validate /tmp/study.yaml' 2>&1 | grep -o 'apiVersion: expected.*')" \
+  "apiVersion: expected hpo.study/v1alpha1, found nothing"

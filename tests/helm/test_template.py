@@ -47,7 +47,7 @@ def pod_specs(objects: list[Raw]) -> Iterator[Raw]:
 def settings_of(objects: list[Raw]) -> Settings:
     """What the operator itself makes of the Deployment's environment."""
     (container,) = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
-    environ = {each["name"]: each.get("value", "a-pod") for each in container["env"]}
+    environ = {e["name"]: "a-pod" if "valueFrom" in e else e["value"] for e in container["env"]}
     return read_settings({name: value for name, value in environ.items() if name.startswith("HPO_OPERATOR_")})
 
 

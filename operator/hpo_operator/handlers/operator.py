@@ -73,6 +73,8 @@ async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callab
                 clusterwide=not settings.namespaces,
                 ready_flag=ready,
                 stop_flag=stop,
+                # kopf's own would ask for the user's name, and a container's user often has none.
+                identity="hpo-operator",  # type: ignore[arg-type]
             )
         finally:
             lag.cancel()
