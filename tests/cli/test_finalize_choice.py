@@ -40,7 +40,7 @@ def test_models_that_err_apart_are_averaged() -> None:
     assert choice["method"] != SINGLE
     assert len(choice["members"]) > 1
     assert choice["considered"][choice["method"]] == min(choice["considered"].values())
-    assert choice["loss"] == "log loss, on patients held out"
+    assert choice["loss"] == "log loss, on patients or cases held out"
 
 
 def test_a_model_that_none_can_help_stays_alone() -> None:

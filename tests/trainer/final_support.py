@@ -20,13 +20,13 @@ OBJECTIVES = {"classification": "accuracy", "transferClassification": "accuracy"
 
 
 def labelled_images(root: Path) -> Path:
-    """36 images, of each class six that train, three that validate and three for the test; patients of two images."""
+    """36 images, of each class six that train, three that validate and three for the test; patients of three images."""
     image_folder(root)
     rows = ["class,file,patient,split"]
     for label in range(3):
         for i in range(12):
             side = "train" if i < 6 else "val" if i < 9 else "test"
-            rows.append(f"class{label},{i:03}.png,p{label}-{i // 2},{side}")
+            rows.append(f"class{label},{i:03}.png,p{label}-{i // 3},{side}")
     (root / "splits.csv").write_text("\n".join(rows) + "\n")
     return root
 

@@ -67,7 +67,8 @@ def test_nothing_of_the_test_side_is_in_what_is_chosen_from(made: Finished) -> N
 def test_the_test_side_is_judged_once_and_the_look_written_down(made: Finished) -> None:
     test = made.figures()["test"]
     assert test["look"] == 1
-    assert test["units"] == (6 if made.task in OBJECTIVES else 2)  # patients; volumes
+    assert test["units"] == (3 if made.task in OBJECTIVES else 2)  # patients; volumes
+    assert test["sharedPatients"] == []
     [look] = json.loads(made.looks.read_text())
     assert look["digest"] == test["digest"]
     assert look["study"] == "tiny"
@@ -80,7 +81,7 @@ def test_every_case_has_its_row(made: Finished) -> None:
         rows = list(csv.DictReader(file))
     if made.task in OBJECTIVES:
         assert [row["image"] for row in rows[:3]] == ["class0/009.png", "class0/010.png", "class0/011.png"]
-        assert [row["patient"] for row in rows[:3]] == ["p0-4", "p0-5", "p0-5"]
+        assert [row["patient"] for row in rows[:3]] == ["p0-3"] * 3
         correct = np.mean([row["truth"] == row["predicted"] for row in rows])
         assert made.figures()["test"]["single"]["accuracy"]["value"] == pytest.approx(correct)
     else:
@@ -146,6 +147,14 @@ def test_no_test_side_says_how_to_make_one(tmp_path: Path, capsys: pytest.Captur
     assert not study.looks.exists()
 
 
+def test_patients_on_two_sides_are_told(study: Finished) -> None:
+    table = study.data / "splits.csv"
+    table.write_text(table.read_text().replace("009.png,p0-3,test", "009.png,p0-1,test"))
+    assert study.build({"tiny-0": 1}) == 0
+    assert study.figures()["test"]["sharedPatients"] == ["p0-1"]
+    assert "**1 of its patients were trained or validated on, too: the figures are optimistic.**" in study.card()
+
+
 def test_one_model_is_no_ensemble(study: Finished) -> None:
     assert study.build({"tiny-0": 3}) == 0
     assert set(study.figures()["validation"]) == {"units", "single"}
@@ -154,7 +163,7 @@ def test_one_model_is_no_ensemble(study: Finished) -> None:
 
 def test_a_data_set_that_has_changed_is_refused(study: Finished, capsys: pytest.CaptureFixture[str]) -> None:
     table = study.data / "splits.csv"
-    table.write_text(table.read_text().replace("class0,009.png,p0-4,test", "class0,009.png,p0-4,val"))
+    table.write_text(table.read_text().replace("class0,009.png,p0-3,test", "class0,009.png,p0-3,val"))
     assert study.predict() == 65
     said = capsys.readouterr().err
     assert f"{study.data}: has changed since tiny-0 was trained: validation has gained class0/009.png" in said

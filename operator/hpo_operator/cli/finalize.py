@@ -73,6 +73,9 @@ def _finalize(found: FinishedStudy, options: Sequence[str]) -> None:
     from hpo_operator.cli.finalize_choice import choose, read_library
 
     work, out = found.folder.resolve() / "processes" / "finalize", found.folder.resolve() / "final"
+    phase = found.request["study"]["status"].get("phase")
+    if phase != "Succeeded":
+        typer.echo(f"warning: the study is {phase}: with more trials another model may be chosen", err=True)
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     request, choice, predictions = work / "candidates.json", work / "choice.json", work / "predictions"

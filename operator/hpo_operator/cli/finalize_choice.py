@@ -121,7 +121,8 @@ def choose(library: Library, trials: Sequence[str]) -> dict[str, Any]:
         "single": trials[0],
         "members": {trials[i]: ensemble.weights[i] for i in ensemble.members},
         "method": chosen,
-        "loss": library.loss_name + (", on the images that it was chosen on" if few else ", on patients held out"),
+        "loss": library.loss_name
+        + (", on the images that it was chosen on" if few else ", on patients or cases held out"),
         "considered": considered,
     }
 

@@ -28,7 +28,7 @@ from hpo_trainer.final.looks import Looks
 from hpo_trainer.final.model import Model, open_model
 from hpo_trainer.final.report import Report, TestLook, plain, table
 from hpo_trainer.final.request import Choice, Request, read_choice, read_request
-from hpo_trainer.final.sides import Images, Side, predict, test_side, validation_side
+from hpo_trainer.final.sides import Images, Side, predict, shared_patients, test_side, validation_side
 from hpo_trainer.stop import Stop
 
 Averages = Mapping[str, Average]
@@ -83,7 +83,8 @@ def _predicted(order: Order, poll: Callable[[], None]) -> tuple[dict[str, Model]
     for trial in trials:
         model = open_model(order.request.candidate(trial), order.data_dir, poll)
         own: dict[str, Side | None] = {"validation": validation_side(model)}
-        own |= {"test": test_side(model, poll)} if order.looks is not None else {}
+        if order.looks is not None:
+            own["test"] = test_side(model, poll, with_digest="test" not in sides)
         for name, side in own.items():
             if side is None:
                 continue
@@ -133,7 +134,7 @@ def _look(
     )
     seen = _judged(order, side, averages, model, kept)
     looks.complete(plain(seen))
-    return TestLook(number, side.digest, seen)
+    return TestLook(number, side.digest, seen, shared_patients(model, side))
 
 
 def _exported(order: Order, best: Model, kept: Largest, folder: Path) -> str | None:

@@ -72,6 +72,12 @@ def _test(report: Report) -> list[str]:
             "and changed anything since has chosen with their help.",
             "",
         ]
+    if look.shared:
+        lines += [
+            f"**{len(look.shared)} of its patients were trained or validated on, too: the figures are optimistic.** "
+            f"The first of them: {look.shared[0]}. See `hpo data check`.",
+            "",
+        ]
     return [*lines, *table(look.judged)]
 
 

@@ -16,11 +16,15 @@ SMALLER_IS_BETTER = ("errors", "log_loss", "hausdorff95")
 
 @dataclass(frozen=True)
 class TestLook:
-    """``number``: which look at these images it was. ``digest``: of the images."""
+    """``number``: which look at these images it was. ``digest``: of the images.
+
+    ``shared``: patients on the test side who were also trained or validated on.
+    """
 
     number: int
     digest: str
     judged: Judged
+    shared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,10 @@ class Report:
     export: str | None
 
     def plain(self) -> dict[str, Any]:
-        look = self.test
+        test = None
+        if self.test is not None:
+            look = {"look": self.test.number, "digest": self.test.digest, "sharedPatients": list(self.test.shared)}
+            test = look | plain(self.test.judged)
         return {
             "single": self.choice.single,
             "members": dict(self.choice.members),
@@ -46,7 +53,7 @@ class Report:
             "largestPiece": {name: list(classes) for name, classes in self.largest.items()},
             "intervals": {"level": LEVEL, "draws": DRAWS},
             "validation": plain(self.validation),
-            "test": None if look is None else {"look": look.number, "digest": look.digest, **plain(look.judged)},
+            "test": test,
         }
 
     @property

@@ -115,13 +115,21 @@ def validation_side(model: Model) -> Side:
     return _cases(data.source, data.validation)
 
 
-def test_side(model: Model, poll: Poll) -> Side | None:
+def test_side(model: Model, poll: Poll, with_digest: bool = True) -> Side | None:
     """Read now, as the model's own images were read; None where the data set has no test side."""
     if model.classifies:
         found = cast(ClassifyingLearner, model.learner).data.test(poll)
-        return None if found is None else Images(found[1], _digest_of_images(found[0]))
+        return None if found is None else Images(found[1], _digest_of_images(found[0]) if with_digest else None)
     data = cast(SegmentingLearner, model.learner).data.test(poll)
-    return None if data is None else _cases(*data, _digest_of_cases(data[0]))
+    return None if data is None else _cases(*data, _digest_of_cases(data[0]) if with_digest else None)
+
+
+def shared_patients(model: Model, side: Side) -> tuple[str, ...]:
+    """Patients of ``side`` who are also among those that the model trained or validated on, where they are known."""
+    if not isinstance(side, Images):
+        return ()
+    data = cast(ClassifyingLearner, model.learner).data
+    return tuple(sorted({*side.images.groups} & {*data.train.groups, *data.validation.groups} - {""}))
 
 
 def predict(model: Model, side: Side, poll: Poll) -> Iterator[Probabilities]:
