@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo_trainer.config import ClassificationConfig, SegmentationConfig
-from hpo_trainer.data import classification, decathlon, dicom, nifti, segmentation, splits
+from hpo_trainer.data import classification, decathlon, dicom, labelled_archive, nifti, segmentation, splits
 from hpo_trainer.data.files import DICOM_SUFFIX, Image, array_names
+from hpo_trainer.data.labelled_source import Source
 from hpo_trainer.failures import BadConfig, BadData
 
 PATIENT = r"(?i)(?:^|[^a-z])((?:patient|pat|subject|subj|sub|case|volume|vol)[-_ ]?[0-9]+)"
@@ -139,9 +140,9 @@ def _pictures(path: Path, config: ClassificationConfig, patient: str) -> _Source
     return _Source(layout, "classification", source.classes, names, groups, split, read, lambda i: ())
 
 
-def _medmnist(path: Path, source: classification.Source) -> _Source:
+def _medmnist(path: Path, source: Source) -> _Source:
     """Three pairs of arrays, one after the other; the test images, which no trial reads, are compared here."""
-    labels, test_image = classification.find_test(path)
+    labels, test_image = labelled_archive.find_test(path)
     counts = {"train": len(source.split.train), "val": len(source.split.validation), "test": len(labels)}
     known = counts["train"] + counts["val"]
     names = tuple(f"{side}_images[{i}]" for side, count in counts.items() for i in range(count))

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hpo_trainer.data import classification, segmentation
+from hpo_trainer.data import segmentation
 from hpo_trainer.data.classification import LabelledImages
 from hpo_trainer.data.digest import digest
+from hpo_trainer.data.labelled_source import Source
 from hpo_trainer.data.segmentation import Sample
 from hpo_trainer.final.model import ClassifyingLearner, Model, Poll, SegmentingLearner
 
@@ -150,7 +151,7 @@ def _cases(source: segmentation.Source, samples: tuple[Sample, ...], digest: str
     return Cases(tuple(Case(source.case_name(case), tuple(held), source) for case, held in of.items()), digest)
 
 
-def _digest_of_images(source: classification.Source) -> str:
+def _digest_of_images(source: Source) -> str:
     """Of pixels and labels before any network's own way of reading them, so that it is the data set's alone."""
     return digest(source.labels[source.test], *(torch.from_numpy(source.image(int(i))) for i in source.test))
 
