@@ -133,12 +133,30 @@ def page(study: Study, rows: list[dict[str, Any]]) -> list[str]:
         "balanced accuracy; in brackets 95 % bootstrap intervals over the 624 test images, which were read once, after "
         "all choices. Training images that are validation or test images, too, were left out.",
         report.table(headings, [*ours, *published]),
+        beside_others(rows[-1]),
         "![Receiver operating characteristics](pneumonia.png)",
         "The validation images were drawn from the same part of the collection as the training images, the test images "
         "from another, with another share of healthy children (38 % instead of 26 %): what is lost there, validation "
         "cannot show.",
         "The best trial: " + ", ".join(f"`{name}` {value}" for name, value in best.items()) + ".",
     ]
+
+
+def beside_others(row: dict[str, Any]) -> str:
+    """In words, which of the published figures lie above, inside and below the interval of ours."""
+    sentences = []
+    for metric, published in (
+        ("AUC", {name: area for name, area, _ in PUBLISHED}),
+        ("accuracy", {name: accuracy for name, _, accuracy in PUBLISHED}),
+    ):
+        figure = row["test_chosen"][metric.lower()]
+        places: dict[str, list[str]] = {}
+        for name, value in published.items():
+            place = "above" if value > figure["high"] else "below" if value < figure["low"] else "inside"
+            places.setdefault(place, []).append(name)
+        told = "; ".join(f"{place} it {', '.join(names)}" for place, names in sorted(places.items()))
+        sentences.append(f"{metric}, published figures beside the interval of the {row['name']}: {told}.")
+    return " ".join(sentences)
 
 
 def picture(models: Mapping[str, Mapping[str, Predicted]]) -> None:
