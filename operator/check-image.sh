@@ -1,15 +1,11 @@
 #!/bin/sh
-# check-image.sh BUILDER IMAGE: run the operator's image and look at what it is.
+# check-image.sh BUILDER OPERATOR|TRAINER IMAGE: run an image and look at what it is.
 set -eu
-builder=$1 image=$2
+builder=$1 which=$2 image=$3
 
-if [ "$(basename "$builder")" = buildah ]; then
-  container=$("$builder" from --pull-never "$image")
-  trap '"$builder" rm "$container" >/dev/null' EXIT
-  in_image() { "$builder" run --user 65532:65532 "$container" -- "$@"; }
-else
-  in_image() { "$builder" run --rm --interactive --read-only --tmpfs /tmp --entrypoint env "$image" "$@"; }
-fi
+in_image() {
+  "$(dirname "$0")/run-in-image.sh" "$builder" "$image" "$@"
+}
 
 expect() { # WHAT FOUND WANTED
   if [ "$2" != "$3" ]; then
@@ -20,6 +16,12 @@ expect() { # WHAT FOUND WANTED
 }
 
 expect "user" "$(in_image id -u)" 65532
+if [ "$which" = TRAINER ]; then
+  expect "MONAI without a user's name" "$(in_image python -c 'import hpo_trainer.trial, monai, torch; print(torch.ones(2).sum().item())')" 2.0
+  expect "no study" "$(in_image python -m hpo_trainer 2>&1 | head -n 1)" \
+    "hpo: BadConfig: HPO_TASK: expected the name of a task, found none; is this a Pod of a study's trial?"
+  exit
+fi
 expect "torch or pip in it" "$(in_image python -c 'import importlib.util as u; print(bool(u.find_spec("torch") or u.find_spec("pip")))')" False
 expect "version" "$(in_image python -c 'from importlib.metadata import version; print(version("hpo-operator"))')" "${image##*:}"
 expect "a wrong setting" "$(in_image env HPO_OPERATOR_PORT=http python -m hpo_operator 2>&1 | head -n 1)" \

@@ -10,7 +10,7 @@ VARIANT ?= cuda
 # Further flags of the build, such as --volume for a proxy's certificate.
 IMAGE_FLAGS ?=
 
-.PHONY: image-operator image-trainer image-check image-base lock
+.PHONY: image-operator image-trainer image-check image-check-trainer image-base lock
 
 image-operator: ## the operator's image
 	$(BUILDER) build $(IMAGE_FLAGS) --file operator/Dockerfile --tag $(OPERATOR_IMAGE) .
@@ -19,7 +19,10 @@ image-trainer: ## the trainer's image, for CUDA or with VARIANT=cpu
 	$(BUILDER) build $(IMAGE_FLAGS) --build-arg VARIANT=$(VARIANT) --file trainer-image/Dockerfile --tag $(TRAINER_IMAGE) .
 
 image-check: image-operator ## build the operator's image and run it
-	operator/check-image.sh $(BUILDER) $(OPERATOR_IMAGE)
+	operator/check-image.sh $(BUILDER) OPERATOR $(OPERATOR_IMAGE)
+
+image-check-trainer: image-trainer ## the same for the trainer's
+	operator/check-image.sh $(BUILDER) TRAINER $(TRAINER_IMAGE)
 
 image-base: ## debian:bookworm-slim from Debian's packages, where no registry can be reached (root, buildah)
 	operator/debian-base.sh $(BUILDER) docker.io/library/debian:bookworm-slim
