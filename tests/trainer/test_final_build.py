@@ -210,3 +210,14 @@ def test_a_record_of_looks_that_is_none(study: Finished, capsys: pytest.CaptureF
     study.looks.write_text("{")
     assert study.build({"tiny-0": 1}) == 65
     assert f"{study.looks}: expected a list of looks" in capsys.readouterr().err
+
+
+def test_the_card_counts_what_was_judged(study: Finished) -> None:
+    assert study.build({"tiny-0": 1}) == 0
+    assert "3 patients, whose images no trial has read" in study.card()
+    assert "- Judged on 3 patients only" in study.card()
+    table = study.data / "splits.csv"
+    table.write_text(table.read_text().replace("class,file,patient,split", "class,file,person,split"))
+    assert study.build({"tiny-0": 1}, looks=False) == 0
+    assert "9 images, on whose images the trials" in study.card()
+    assert "- The patients are not known" in study.card()

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hpo_trainer.final.export import Export, save
 from hpo_trainer.final.largest import Largest
-from hpo_trainer.final.model import Model, SegmentingLearner
+from hpo_trainer.final.model import ClassifyingLearner, Model, SegmentingLearner
 
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 NORMALIZATION: Mapping[str, list[dict[str, Any]]] = {
@@ -31,7 +31,7 @@ NORMALIZATION: Mapping[str, list[dict[str, Any]]] = {
 }
 """What ``data.intensity.normalize`` does, in MONAI's transforms."""
 Config = dict[str, Any]
-PACKAGES = {"nibabel": "5.3", "pillow": "11", "pytorch-ignite": "0.5.0"}
+PACKAGES = {"fire": "0.4", "nibabel": "5.3", "pillow": "11", "pytorch-ignite": "0.5.0"}
 """What the configurations need besides MONAI, and from which version on."""
 
 
@@ -88,13 +88,12 @@ def metadata(model: Model, largest: Largest, facts: Mapping[str, str]) -> Config
 
 def inference(model: Model, largest: Largest) -> Config:
     """Predicts all files of ``dataset_dir`` into ``output_dir``: ``python -m monai.bundle run --config_file ...``."""
-    pattern = "*.png" if model.classifies else "*.nii.gz"
     return {
         "imports": ["$import glob", "$import os", "$import torch"],
         "bundle_root": ".",
         "dataset_dir": "$@bundle_root + '/images'",
         "output_dir": "$@bundle_root + '/predictions'",
-        "datalist": f"$sorted(glob.glob(os.path.join(@dataset_dir, '{pattern}')))",
+        "datalist": f"$sorted(glob.glob(os.path.join(@dataset_dir, '*{_suffix(model)}')))",
         "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
         "network_def": "$torch.jit.load(@bundle_root + '/models/model.ts', map_location='cpu')",
         "network": "$@network_def.to(@device).eval()",
@@ -117,6 +116,14 @@ def inference(model: Model, largest: Largest) -> Config:
         },
         "run": ["$@evaluator.run()"],
     }
+
+
+def _suffix(model: Model) -> str:
+    """Of the data set's own files; of an archive the usual one."""
+    if not model.classifies:
+        return ".nii.gz"
+    suffix = Path(cast(ClassifyingLearner, model.learner).data.validation.names[0]).suffix
+    return suffix if suffix in (".png", ".jpg", ".jpeg") else ".png"
 
 
 def _reading(model: Model) -> list[Config]:

@@ -64,8 +64,8 @@ def _test(report: Report) -> list[str]:
             "",
             f"Not judged: {report.no_test}. The figures below are of images that the choice was made on.",
         ]
-    look, units = report.test, report.test.judged.units
-    lines = [title, "", f"{units} patients or cases that no trial has read, with {_interval()}.", ""]
+    look = report.test
+    lines = [title, "", f"{look.judged.counted}, whose images no trial has read, with {_interval()}.", ""]
     if look.number > 1:
         lines += [
             f"**Look {look.number} at this test set: its figures are optimistic.** Whoever has seen the earlier ones "
@@ -85,14 +85,15 @@ def _validation(report: Report) -> list[str]:
     return [
         "## On the validation images",
         "",
-        f"The trials and the ensemble were chosen on these images, so the figures are optimistic; with {_interval()}.",
+        f"{report.validation.counted}, on whose images the trials and the ensemble were chosen, so the figures are "
+        f"optimistic; with {_interval()}.",
         "",
         *table(report.validation),
     ]
 
 
 def _interval() -> str:
-    return f"{LEVEL:.0%} bootstrap intervals ({DRAWS} draws of whole patients or cases)"
+    return f"{LEVEL:.0%} bootstrap intervals ({DRAWS} draws)"
 
 
 def _choice(report: Report) -> list[str]:
@@ -157,10 +158,13 @@ def _limits(model: Model, report: Report) -> list[str]:
         "or populations.",
         "- The intervals tell how figures vary with the patients drawn, not with the seed of training or search.",
     ]
-    units = report.latest.units
-    if units < 20:
-        few = f"{units} patients or cases were" if units > 1 else "one patient or case was"
-        lines.append(f"- Only {few} judged: that says little about others, whatever the interval.")
+    if report.latest.units < 20:
+        lines.append(f"- Judged on {report.latest.counted} only: that says little about others, whatever the interval.")
+    if any(f.low == f.high for f in report.latest.figures["single"].values()):
+        lines.append(
+            "- An interval without width, such as [1, 1], is no certainty: where none of n was wrong, about 3 in n "
+            "others may still be (the rule of three)."
+        )
     if not model.classifies and not cast(SegmentingLearner, model.learner).data.source.files:
         lines.append("- The archive tells no spacing: distances are in voxels, not in millimetres.")
     if model.classifies and not report.latest.is_by_patient:

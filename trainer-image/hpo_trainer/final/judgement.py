@@ -48,6 +48,13 @@ class Judged:
         return len(set(self.models["single"].groups))
 
     @property
+    def counted(self) -> str:
+        """What the units are: ``1800 images``."""
+        alone = "patient" if self.is_by_patient else "image"
+        noun = "case" if "case" in self.models["single"].rows[0] else alone
+        return f"{self.units} {noun}{'s' if self.units > 1 else ''}"
+
+    @property
     def is_by_patient(self) -> bool:
         """Whether anyone told which images are of one patient."""
         judgement = self.models["single"]
