@@ -216,8 +216,8 @@ def run() -> None:
         for task, k in killed.items()
     ]
     text = (
-        f"Each trial is killed by SIGKILL {KILLS} times, at random instants of the first epochs of each life, validation "
-        "and the writing of the checkpoint included. Then it is let come to its end. Beside it the same trial runs "
+        f"Each trial is killed by SIGKILL {KILLS} times, at random instants of the first epochs of each life, "
+        "validation and the writing of the checkpoint included. Then it is let come to its end. Beside it the same trial runs "
         "undisturbed for as many epochs. Equal: all weights, the optimiser's state and the history of metrics in both "
         "last checkpoints, bit for bit (CPU, one thread)."
     )
