@@ -60,7 +60,7 @@ def command(pod: dict[str, Any], container: str, token: Path, server_port: int) 
     variables = {e["name"]: "a-pod" if "valueFrom" in e else e.get("value", "") for e in described["env"]}
     variables |= {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(server_port)}
     user = f"{pod['securityContext']['runAsUser']}:{pod['securityContext']['runAsGroup']}"
-    options = ["--user", user, "--volume", f"{token}:{MOUNT}:ro"]
+    options = ["--isolation", "chroot", "--user", user, "--volume", f"{token}:{MOUNT}:ro"]
     options += [f"--env={name}={value}" for name, value in variables.items()]
     return [str(shutil.which("buildah")), "run", *options, container, "--", *described["command"]]
 
