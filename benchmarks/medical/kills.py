@@ -217,9 +217,9 @@ def run() -> None:
     ]
     text = (
         f"Each trial is killed by SIGKILL {KILLS} times, at random instants of the first epochs of each life, "
-        "validation and the writing of the checkpoint included. Then it is let come to its end. Beside it the same trial runs "
-        "undisturbed for as many epochs. Equal: all weights, the optimiser's state and the history of metrics in both "
-        "last checkpoints, bit for bit (CPU, one thread)."
+        "validation and the writing of the checkpoint included. Then it is let come to its end. Beside it the same "
+        "trial runs undisturbed for as many epochs. Equal: all weights, the optimiser's state and the history of "
+        "metrics in both last checkpoints, bit for bit (CPU, one thread)."
     )
     headings = ["task", "kills", "epochs", "killed in epoch", "equal"]
     raw = {task: {"epochs": k.epochs, "instants": k.instants, "differing": k.differing} for task, k in killed.items()}
