@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from threadpoolctl import threadpool_limits
 
 from hpo_operator.handlers.operator import LeaseLostError, run_operator
+from hpo_operator.kube.client import ConfigurationError
 from hpo_operator.settings import Settings, SettingsError, read_settings
 
 
@@ -49,6 +50,9 @@ def main() -> int:
         except LeaseLostError as error:
             logging.getLogger("hpo_operator").error("%s", error)
             return 1
+        except ConfigurationError as error:
+            print(error, file=sys.stderr)
+            return 78
     return 0
 
 

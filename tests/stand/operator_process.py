@@ -22,6 +22,11 @@ ACCOUNT = "hpo-operator"
 def install(plane: ControlPlane) -> None:
     """CRDs, namespace, service account, role; as the chart does. Repeatable."""
     install_crds(plane)
+    install_account(plane)
+
+
+def install_account(plane: ControlPlane) -> None:
+    """All but the CRDs."""
     plane.kubectl("apply", "-f", "-", input_text=yaml.safe_dump_all(_account()))
 
 

@@ -6,11 +6,12 @@ import asyncio
 import logging
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import aiohttp
 import kopf
@@ -20,6 +21,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from hpo_operator.handlers import triggers
 from hpo_operator.kube.client import ApiServer, load_configuration
 from hpo_operator.kube.cluster import KubeCluster, StudyKey
+from hpo_operator.kube.kinds import wait_until_served
 from hpo_operator.kube.lease import Lease
 from hpo_operator.kube.worker import StudyWorker, StudyWorkers, WorkerSettings
 from hpo_operator.manifests.pod import PodSettings
@@ -52,7 +54,7 @@ async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callab
         _http(settings.port, metrics, ready),
         _leading(server, settings, stop) as lost,
     ):
-        if stop.is_set():
+        if not await _done_before(stop, wait_until_served(server)):
             return
         metrics.leader.set(1)
         executor = ThreadPoolExecutor(FIT_THREADS, thread_name_prefix="decide")
@@ -95,14 +97,9 @@ async def _leading(server: ApiServer, settings: Settings, stop: asyncio.Event) -
         return
     identity = settings.identity or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
     lease = Lease(server, settings.lease, identity, _now)
-    stopped = asyncio.create_task(stop.wait(), name="stop")
-    acquiring = asyncio.create_task(lease.acquire(), name="acquiring the lease")
-    await asyncio.wait((acquiring, stopped), return_when=asyncio.FIRST_COMPLETED)
-    if not acquiring.done():  # stopped while it stood by
-        acquiring.cancel()
+    if not await _done_before(stop, lease.acquire()):  # stopped while it stood by
         yield lost
         return
-    acquiring.result()
 
     def lose(task: asyncio.Task[None]) -> None:
         if not task.cancelled():
@@ -114,9 +111,20 @@ async def _leading(server: ApiServer, settings: Settings, stop: asyncio.Event) -
     try:
         yield lost
     finally:
-        stopped.cancel()
         if keeping.cancel():
             await lease.release()
+
+
+async def _done_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Whether ``work`` ended before ``stop`` was set; else it is cancelled. Raises what ``work`` raises."""
+    working, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait((working, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not working.done():
+        working.cancel()
+        return False
+    working.result()
+    return not stop.is_set()
 
 
 def _now() -> datetime:

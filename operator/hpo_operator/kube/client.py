@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,16 +22,39 @@ JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 
 
+class ConfigurationError(Exception):
+    """There is no usable way to an API server; the message says where one was looked for."""
+
+
 async def load_configuration(kubeconfig: str | None = None) -> Any:
-    """By ``kubeconfig`` (a path, or None for the usual places), else by the Pod's own service account."""
+    """By ``kubeconfig`` (a path, or None for the usual places), else by the Pod's own service account.
+
+    Raises ConfigurationError.
+    """
+    if kubeconfig is not None:
+        _require_file(kubeconfig)
     configuration = client.Configuration()
     try:
         await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
-    except config.ConfigException:
+    except config.ConfigException as error:
         if kubeconfig is not None:
-            raise
-        config.load_incluster_config(client_configuration=configuration)
+            raise ConfigurationError(f"{kubeconfig}: {error}") from error
+        _load_service_account(configuration)
     return configuration
+
+
+def _require_file(kubeconfig: str) -> None:
+    if not Path(kubeconfig).is_file():
+        raise ConfigurationError(f"{kubeconfig}: no such kubeconfig")
+
+
+def _load_service_account(configuration: Any) -> None:
+    try:
+        config.load_incluster_config(client_configuration=configuration)
+    except config.ConfigException as error:
+        raise ConfigurationError(
+            "no API server: expected HPO_OPERATOR_KUBECONFIG, KUBECONFIG, ~/.kube/config or a Pod's service account"
+        ) from error
 
 
 class ApiServer:
