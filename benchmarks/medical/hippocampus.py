@@ -181,7 +181,7 @@ def main() -> None:
     cases = (
         f"{len(judged.names)} cases of nnU-Net's fold 0, none of which was seen before the end; in brackets: bootstrap "
         "over cases, 95 %. nnU-Net's figures are read from its own evaluation: 1,000 epochs on a GPU, predictions "
-        "averaged over mirrored images. What the example fixes (full resolution, patches, batch, averaging) was chosen by "
+        "averaged over mirrored images. What the example fixes (resolution, patches, batch, averaging) was chosen by "
         "a few short runs on the search fold; their time is not in the table."
     )
     parts = [
