@@ -109,13 +109,13 @@ def test_the_check_itself_finds_what_is_forbidden() -> None:
 
 def documented() -> set[str]:
     """The variables in the table of docs/trainer-contract.md."""
-    rows = [line.split("|")[1] for line in CONTRACT.read_text().splitlines() if line.startswith("| `HPO_")]
-    return {name for row in rows for name in re.findall(r"`(HPO_[A-Z_]+(?:<name>)?)`", row)}
+    rows = [line.split("|")[1] for line in CONTRACT.read_text().splitlines() if re.match(r"\| `[A-Z]", line)]
+    return {name for row in rows for name in re.findall(r"`([A-Z_]+(?:<name>)?)`", row)}
 
 
 ALWAYS = {
     *("HPO_STUDY", "HPO_TRIAL", "HPO_TRIAL_INDEX", "HPO_PARAMETERS", "HPO_PARAM_<name>", "HPO_OBJECTIVE", "HPO_SEED"),
-    *("HPO_CHECKPOINT_DIR", "HPO_METRICS_HOST", "HPO_METRICS_PORT", "HPO_TERMINATION_LOG"),
+    *("HPO_CHECKPOINT_DIR", "HPO_METRICS_HOST", "HPO_METRICS_PORT", "HPO_TERMINATION_LOG", "LOGNAME"),
 }
 CPUS: Raw = {"resources": {"limits": {"cpu": "2"}}}
 DATA: Raw = {"data": {"claimName": "mri"}}

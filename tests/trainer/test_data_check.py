@@ -228,7 +228,7 @@ def test_what_may_be_right_is_a_note(tmp_path: Path) -> None:
     assert report.notes == (
         "imagesTr/case_2.nii.gz: all values are 5",
         "imagesTr/case_1.nii.gz: no foreground voxel",
-        "spacing along Z from 1 to 5 mm: volumes are not resampled",
+        "spacing along Z from 1 to 5 mm: only resampling evens it out",
         "imagesTr/case_8.nii.gz: no part of the data set",
     )
 

@@ -129,6 +129,7 @@ def _environment(study: Study, trial: HpoTrial, threads: int | None) -> list[Man
         "HPO_CHECKPOINT_DIR": CHECKPOINT_PATH,
         "HPO_METRICS_PORT": str(METRICS_PORT),
         "HPO_TERMINATION_LOG": TERMINATION_LOG,
+        "LOGNAME": "hpo",  # MONAI asks for the user's name when it is imported, and a bare number has none
     }
     address = {"name": "HPO_METRICS_HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
     return [address, *({"name": name, "value": value.replace("$", "$$")} for name, value in env.items())]

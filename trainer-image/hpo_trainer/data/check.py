@@ -26,7 +26,7 @@ FINE, PROBLEMS, USAGE = 0, 1, 2
 SHOWN = 10
 """How many problems of a kind, and notes, the text shows; JSON has all of them."""
 UNEVEN = 2.0
-"""From which ratio of the widest to the narrowest spacing on a note is made: nothing is resampled."""
+"""From which ratio of the widest to the narrowest spacing on a note is made."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _notes(path: Path, inventory: Inventory) -> list[str]:
         notes += [f"{item.name}: no foreground voxel" for item in inventory.items if not any(item.counts[1:])]
     for axis, (low, _, high) in zip("XYZ", _spread([item.spacing for item in inventory.items]), strict=False):
         if low > 0 and high / low >= UNEVEN:
-            notes.append(f"spacing along {axis} from {low:g} to {high:g} mm: volumes are not resampled")
+            notes.append(f"spacing along {axis} from {low:g} to {high:g} mm: only resampling evens it out")
     return notes + [f"{name}: no part of the data set" for name in _strangers(path, inventory)]
 
 
