@@ -244,3 +244,28 @@ def test_mixed_precision_is_close_and_its_logits_are_of_32_bits() -> None:
     assert 0 < float((outputs - exact(images)).detach().abs().max()) < 0.1
     functional.mse_loss(outputs, torch.zeros_like(outputs)).backward()  # type: ignore[no-untyped-call]
     assert {p.grad.dtype for p in mixed.parameters() if p.grad is not None} == {torch.float32}
+
+
+@pytest.mark.parametrize("dimensions", ["2D", "3D"])
+@pytest.mark.parametrize("full_resolution", [False, True])
+@pytest.mark.parametrize("depth", [2, 3, 4])
+def test_mixed_precision_on_a_processor_is_repeatable_down_to_two_voxels(
+    dimensions: str, full_resolution: bool, depth: int
+) -> None:
+    """Whatever the memory held before: each pass begins among numbers that are none."""
+    torch.manual_seed(0)
+    config = SegmentationConfig(
+        dimensions=dimensions, depth=depth, channels=8, full_resolution=full_resolution, precision="BFloat16"
+    )
+    network = u_net(config, 1, 3)
+    images = torch.randn(2, 1, *[2**depth] * config.axes)
+    passes: list[list[Tensor]] = []
+    for _ in range(4):
+        litter = [torch.full((size,), torch.nan) for size in (100, 1000, 10_000, 100_000, 1_000_000)]
+        del litter
+        network.zero_grad()
+        network(images).square().mean().backward()
+        passes.append([parameter.grad.clone() for parameter in network.parameters() if parameter.grad is not None])
+    for gradients in passes[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(passes[0], gradients, strict=True))
+    assert all(gradient.isfinite().all() for gradient in passes[0])
