@@ -14,7 +14,7 @@ import numpy as np
 
 from medical import report
 from medical.data import VOLUME, adults
-from medical.judged import checkpoint_folder, predictions, values
+from medical.judged import predictions, values
 from medical.pneumonia import distinct_images
 from medical.runs import run_study, run_trial
 
@@ -141,7 +141,7 @@ def searched(children: int, seed: int, weights: str) -> dict[str, Any]:
             },
         }
     )
-    folder = checkpoint_folder(study, study.best["metadata"]["name"])
+    folder = study.checkpoint_folder(study.best["metadata"]["name"])
     return row(children, seed, SEARCH, folder, study.cpu_seconds, study.best["spec"]["parameters"])
 
 

@@ -7,7 +7,6 @@ the errors among the 1,800 validation images; then the 1,800 of the test side ar
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +17,8 @@ import torch
 from torch import Tensor
 
 from hpo_trainer import checkpoint
-from hpo_trainer.config import ClassificationConfig, parse
-from hpo_trainer.data.classification import LabelledImages, load
-from hpo_trainer.networks import BlockNetwork
-from medical.data import VOLUME, mednist
+from medical import trained
+from medical.data import mednist
 from medical.report import spread, table, write
 from medical.runs import Study, run_study, run_trial
 
@@ -89,23 +86,13 @@ def manifest(search: str, seed: int) -> dict[str, Any]:
 
 def predictions(folder: Path) -> Predictions:
     """Of the network whose checkpoint lies in ``folder``."""
-    state = checkpoint.decode(folder / checkpoint.CURRENT)
-    identity = json.loads(state["identity"])
-    config = parse("classification", {k: v for k, v in identity.items() if k not in ("task", "seed")}, {})
-    assert isinstance(config, ClassificationConfig)
-    data = load(VOLUME, config, lambda: None)
-    found = data.test(lambda: None)
+    classifier = trained.classifier(folder)
+    found = classifier.data.test(lambda: None)
     assert found is not None
-    _, test = found
-    network = BlockNetwork(config, len(data.classes))
-    network.load_state_dict(state["model"])
-    sides = [_probabilities(network.eval(), side) for side in (data.validation, test)]
-    return Predictions(sides[0], sides[1], (data.validation.labels, test.labels))
-
-
-def _probabilities(network: torch.nn.Module, side: LabelledImages) -> Tensor:
+    both = (classifier.data.validation, found[1])
     with torch.inference_mode():
-        return torch.cat([network(images).softmax(1) for images in side.images.split(128)])
+        sides = [classifier.logits(side.images, lambda: None).softmax(1) for side in both]
+    return Predictions(sides[0], sides[1], (both[0].labels, both[1].labels))
 
 
 def judged(networks: Sequence[Predictions]) -> Judged:
@@ -119,12 +106,10 @@ def judged(networks: Sequence[Predictions]) -> Judged:
 
 def ranked(study: Study) -> list[Path]:
     """Checkpoint folders of the trials that were measured; the fewest validation errors at last come first."""
-    volume = study.state.parent / "volumes" / "checkpoints" / study.study["metadata"]["uid"]
     measured = [t for t in study.trials if t.get("status", {}).get("measurements")]
     last = {t["metadata"]["name"]: t["status"]["measurements"][-1]["metrics"] for t in measured}
-    return [
-        volume / name for name in sorted(last, key=lambda name: (last[name]["errors"], last[name]["validation_loss"]))
-    ]
+    order = sorted(last, key=lambda name: (last[name]["errors"], last[name]["validation_loss"]))
+    return [study.checkpoint_folder(name) for name in order]
 
 
 def searched(search: str, seed: int) -> dict[str, Any]:

@@ -17,14 +17,11 @@ import numpy as np
 import torch
 import yaml
 
-from hpo_trainer import checkpoint
-from hpo_trainer.config import SegmentationConfig, parse
-from hpo_trainer.data.segmentation import load
 from hpo_trainer.evaluation.bootstrap import Figure, intervals
 from hpo_trainer.evaluation.segmentation import dice_of_classes
-from hpo_trainer.tasks.segmentation import SegmentationLearner, by_case
-from medical import report
-from medical.data import ROOT, VOLUME, of_others
+from hpo_trainer.tasks.segmentation import by_case
+from medical import report, trained
+from medical.data import ROOT, of_others
 from medical.hippocampus_folds import JUDGED, SEARCH, search_data
 from medical.runs import Run, Study, run_study, run_trial
 
@@ -60,25 +57,20 @@ def winners_config(study: Study) -> dict[str, Any]:
     return task | parameters(study.best) | longer | {"fold": JUDGED}
 
 
-def probabilities(config: Mapping[str, Any], runs: Sequence[Run]) -> tuple[list[str], list[Any], list[list[Any]]]:
+def probabilities(runs: Sequence[Run]) -> tuple[list[str], list[Any], list[list[Any]]]:
     """Names and masks of the judged cases, and of each run the probabilities (K, *S) of each case."""
-    parsed = parse("segmentation", config, {})
-    assert isinstance(parsed, SegmentationConfig)
-    data = load(VOLUME, parsed, lambda: None)
-    cases = by_case(data.validation)
-    names = [data.source.case_name(samples[0].case) for samples in cases]
-    learner = SegmentationLearner(parsed, data, 0, torch.device("cpu"))
     predicted = []
     for run in runs:
-        learner.model.load_state_dict(checkpoint.decode(run.folder / checkpoint.CURRENT)["model"])
-        learner.model.eval()
+        learner = trained.segmenter(run.folder)
+        cases = by_case(learner.data.validation)
         with torch.inference_mode():
             predicted.append([learner.probabilities(samples, lambda: None)[0] for samples in cases])
+    names = [learner.data.source.case_name(samples[0].case) for samples in cases]
     return names, [samples[0].mask for samples in cases], predicted
 
 
-def judge(config: Mapping[str, Any], runs: Sequence[Run]) -> Judged:
-    names, masks, predicted = probabilities(config, runs)
+def judge(runs: Sequence[Run]) -> Judged:
+    names, masks, predicted = probabilities(runs)
     ensemble = [torch.stack(of_case).mean(0) for of_case in zip(*predicted, strict=True)]
     ours = {
         name: np.stack([dice_of_classes(p.argmax(0), mask, 3).numpy() for p, mask in zip(maps, masks, strict=True)])
@@ -164,7 +156,7 @@ def main() -> None:
     config = winners_config(study)
     epochs = config["scheduleEpochs"]
     runs = [run_trial("segmentation", config, seed=seed, epochs=epochs) for seed in SEEDS]
-    judged = judge(config, runs)
+    judged = judge(runs)
     seconds = {"search": study.cpu_seconds, **{f"seed {s}": r.cpu_seconds for s, r in zip(SEEDS, runs, strict=True)}}
     hours = report.table(
         ["", "processor seconds"], [[k, f"{v:.0f}"] for k, v in {**seconds, "all": sum(seconds.values())}.items()]

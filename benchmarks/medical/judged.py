@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hpo_trainer import checkpoint
-from hpo_trainer.config import parse
 from hpo_trainer.evaluation.bootstrap import Figure, intervals
 from hpo_trainer.evaluation.classification import auc, confusion_matrix, matthews
-from hpo_trainer.tasks.classifier import Classifier
-from hpo_trainer.trial import open_learner
-from medical.data import VOLUME
-from medical.runs import Study
+from medical import trained
 
 Scores = NDArray[np.float64]
 
@@ -34,13 +27,7 @@ class Predicted:
 
 def predictions(folder: Path) -> dict[str, Predicted]:
     """Of the validation and the test side, by the network whose checkpoint lies in ``folder``; two classes."""
-    state = checkpoint.decode(folder / "checkpoint.pt")
-    identity: dict[str, Any] = json.loads(state["identity"])
-    task, seed = identity.pop("task"), identity.pop("seed")
-    learner, _ = open_learner(parse(task, identity, {}), VOLUME, seed, torch.device("cpu"), lambda: None)
-    learner.model.load_state_dict(state["model"])
-    learner.model.eval()
-    classifier = cast(Classifier, learner)
+    classifier = trained.classifier(folder)
     test = classifier.data.test(lambda: None)
     assert test is not None
     found = {}
@@ -49,11 +36,6 @@ def predictions(folder: Path) -> dict[str, Predicted]:
             scores = classifier.logits(side.images, lambda: None).double().softmax(1)[:, 1]
         found[name] = Predicted(scores.numpy(), side.labels.numpy())
     return found
-
-
-def checkpoint_folder(study: Study, trial: str) -> Path:
-    """Where ``hpo run`` keeps the trial's folder of the claim ``checkpoints``."""
-    return study.state.parent / "volumes" / "checkpoints" / str(study.study["metadata"]["uid"]) / trial
 
 
 def averaged(members: Sequence[Predicted]) -> Predicted:

@@ -15,7 +15,7 @@ import numpy as np
 
 from medical import report
 from medical.data import VOLUME, children
-from medical.judged import Predicted, averaged, best_threshold, checkpoint_folder, figures, predictions
+from medical.judged import Predicted, averaged, best_threshold, figures, predictions
 from medical.runs import Study, run_study
 
 DATASET = "pneumonia_distinct.npz"
@@ -88,7 +88,7 @@ def main() -> None:
     top = STUDY["spec"]["fidelity"]["max"]
     finished = [t for t in study.trials if t["status"]["phase"] == "Succeeded" and t["status"]["resource"] == top]
     finished.sort(key=lambda t: float(t["status"]["objective"]))
-    members = [predictions(checkpoint_folder(study, trial["metadata"]["name"])) for trial in finished]
+    members = [predictions(study.checkpoint_folder(trial["metadata"]["name"])) for trial in finished]
     models = {
         "best trial": members[0],
         f"mean of the {len(members)} finished trials": {

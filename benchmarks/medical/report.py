@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
-import shlex
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import pages
+from pages import table
+
 from medical.data import ROOT
 
+__all__ = ["RESULTS", "spread", "table", "write"]
+
 RESULTS = ROOT / "benchmarks" / "results" / "medical"
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """In Markdown; the first column on the left, the others on the right."""
-    lines = [" | ".join(headings), " | ".join(["---", *["---:"] * (len(headings) - 1)])]
-    lines += [" | ".join(str(cell) for cell in row) for row in rows]
-    return "\n".join(f"| {line} |" for line in lines)
 
 
 def spread(values: Sequence[float], digits: int = 3) -> str:
@@ -33,14 +28,9 @@ def spread(values: Sequence[float], digits: int = 3) -> str:
 
 def write(name: str, title: str, parts: Sequence[str], raw: Any) -> None:
     """``name``.md with the command, the day and the machine that made it, and ``name``.json."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    command = shlex.join(["python", "-m", f"medical.{name}", *sys.argv[1:]])
+    made = pages.command("operator:trainer-image:benchmarks", f"medical.{name}")
     day = datetime.now(UTC).date().isoformat()
-    made = f"`PYTHONPATH=operator:trainer-image:benchmarks {command}`, {day}, {_hardware()}"
-    text = "\n\n".join([f"# {title}", made, *parts]) + "\n"
-    (RESULTS / f"{name}.md").write_text(text)
-    (RESULTS / f"{name}.json").write_text(json.dumps(raw, indent=1, default=float) + "\n")
-    print(text)
+    pages.write(RESULTS, name, title, f"`{made}`, {day}, {_hardware()}", parts, raw)
 
 
 def _hardware() -> str:

@@ -88,6 +88,10 @@ class Study:
     cpu_seconds: float
     state: Path
 
+    def checkpoint_folder(self, trial: str) -> Path:
+        """Where ``hpo run`` keeps the trial's folder of the claim ``checkpoints``."""
+        return self.state.parent / "volumes" / "checkpoints" / str(self.study["metadata"]["uid"]) / trial
+
     @property
     def best(self) -> dict[str, Any]:
         """The incumbent trial's object."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -104,7 +105,7 @@ def measured(contest: Contest) -> dict[str, float]:
     found: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(TURNS + 1):
         for name, work in works.items():
-            spent = seconds(lambda work=work, turn=turn: work(turn))  # type: ignore[misc]
+            spent = seconds(partial(work, turn))
             if turn:
                 found[name].append(spent / contest.samples * 1000)
     return {name: median(values) for name, values in found.items()}

@@ -7,25 +7,14 @@ of other folds.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from hpo_trainer import checkpoint
-from hpo_trainer.config import SegmentationConfig, TemplateDeformationConfig, parse
-from hpo_trainer.data.segmentation import SegmentationData, load
 from hpo_trainer.data.template import pieces
-from hpo_trainer.networks import u_net
-from hpo_trainer.networks.template import TemplateNetwork
-from hpo_trainer.tasks.segmentation import pad, whole_size
-from hpo_trainer.tasks.template_deformation import labels
-from medical import populations
-from medical.data import VOLUME
+from medical import populations, trained
 from medical.report import spread, table, write
 from medical.runs import Run, run_trial
 
@@ -58,37 +47,11 @@ class Row:
     cpu_seconds: float
 
 
-def network(run: Run, data: SegmentationData) -> tuple[torch.nn.Module, int]:
-    """The trained network, and how many levels it has."""
-    state = checkpoint.decode(run.folder / checkpoint.CURRENT)
-    identity = json.loads(state["identity"])
-    config = parse(identity["task"], {k: v for k, v in identity.items() if k not in ("task", "seed")}, {})
-    if isinstance(config, SegmentationConfig):
-        model = u_net(config, data.channels, len(data.classes))
-    else:
-        assert isinstance(config, TemplateDeformationConfig)
-        model = TemplateNetwork(config, data.channels, state["model"]["template"][0])
-    model.load_state_dict(state["model"])
-    return model.eval(), config.depth
-
-
 def masks(run: Run) -> list[Tensor]:
-    """The predicted masks of the validation images, without padding."""
-    data = load(VOLUME, _reading(run.folder), lambda: None)
-    model, depth = network(run, data)
-    size = whole_size((*data.train, *data.validation), depth)
-    found = []
-    for sample in data.validation:
-        with torch.inference_mode():
-            outputs = model(pad(sample, size)[0][None])
-        mask = outputs.argmax(1) if isinstance(outputs, Tensor) else labels(outputs.levels)
-        found.append(mask[0][tuple(slice(length) for length in sample.mask.shape)])
-    return found
-
-
-def _reading(folder: Path) -> SegmentationConfig:
-    asked: Mapping[str, Any] = json.loads((folder / "asked.json").read_text())["config"]
-    return SegmentationConfig(dataset=asked["dataset"], dimensions="3D", fold=asked["fold"])
+    """The predicted masks of the validation images."""
+    learner = trained.segmenter(run.folder)
+    with torch.inference_mode():
+        return [learner.probabilities([sample], lambda: None)[0].argmax(0) for sample in learner.data.validation]
 
 
 def row(run: Run) -> Row:

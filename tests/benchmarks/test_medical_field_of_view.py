@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from medical import field_of_view
+from medical import field_of_view, trained
 from medical.field_of_view import SEARCHES, SEEDS, Judged, Predictions, judged, manifest, ranked
 from medical.runs import Study
 
@@ -33,7 +33,7 @@ def test_probabilities_are_averaged() -> None:
 
 def test_a_stored_network_predicts_both_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its errors on the validation side are those that its trial measured."""
-    monkeypatch.setattr(field_of_view, "VOLUME", tmp_path)
+    monkeypatch.setattr(trained, "VOLUME", tmp_path)
     files = sorted(image_folder(tmp_path / "images").glob("*/*.png"))
     sides = ("train", "train", "val", "test")
     rows = [f"{file.parent.name},{file.name},{sides[i % 4]}" for i, file in enumerate(files)]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from medical import data, hippocampus, hippocampus_folds, report, runs
+from medical import data, hippocampus, hippocampus_folds, report, runs, trained
 
 from trainer.support import decathlon_folder
 
@@ -31,7 +31,7 @@ def volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(data, "OTHERS", tmp_path / "others")
     monkeypatch.setattr(hippocampus_folds, "hippocampus", lambda: folder)
     monkeypatch.setattr(runs, "WORK", tmp_path / "work")
-    for module in (hippocampus_folds, hippocampus, runs):
+    for module in (hippocampus_folds, trained, runs):
         monkeypatch.setattr(module, "VOLUME", tmp_path / "data")
     return tmp_path / "data"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from medical import judged
+from medical import trained
 from medical.judged import Predicted, averaged, best_threshold, figures, predictions, values
 
 from trainer.support import SMALL_NETWORK, TrialRunner
@@ -46,7 +46,7 @@ def test_intervals_hold_the_value() -> None:
 
 
 def test_networks_are_judged_as_in_their_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judged, "VOLUME", tmp_path)
+    monkeypatch.setattr(trained, "VOLUME", tmp_path)
     random = np.random.default_rng(0)
     arrays = {}
     for side, count in (("train", 20), ("val", 12), ("test", 8)):

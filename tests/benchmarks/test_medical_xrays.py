@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from medical import judged, pneumonia, report, runs
+from medical import pneumonia, report, runs, trained
 
 from hpo_trainer.config import TransferClassificationConfig
 from hpo_trainer.networks.backbones import TransferNetwork
@@ -25,7 +25,7 @@ def volume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Bright and dark images in MedMNIST's layout. The first training image validates, too, the second is tested."""
     root = tmp_path / "data"
     root.mkdir()
-    for module in (pneumonia, runs, judged):
+    for module in (pneumonia, runs, trained):
         monkeypatch.setattr(module, "VOLUME", root)
     monkeypatch.setattr(runs, "WORK", tmp_path / "work")
     monkeypatch.setattr(report, "RESULTS", tmp_path / "results")

@@ -5,21 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import torch
 
 from hpo_trainer import split_record
 from hpo_trainer.checkpoint import Checkpoints, Owner
-from hpo_trainer.config import (
-    ClassificationConfig,
-    SegmentationConfig,
-    TaskConfig,
-    TemplateDeformationConfig,
-    TransferClassificationConfig,
-    TransferSegmentationConfig,
-    identity,
-)
+from hpo_trainer.config import TaskConfig, identity
 from hpo_trainer.device import gpu_memory_peak_bytes, prepare
 from hpo_trainer.environment import Settings, check_objective
 from hpo_trainer.failures import BadConfig
@@ -78,29 +71,16 @@ def run(settings: Settings, stop: Stop) -> Result:
 def open_learner(
     config: TaskConfig, data_dir: Path, seed: int, device: torch.device, poll: Callable[[], None]
 ) -> tuple[Learner, str]:
-    """The task's learner before its first epoch, and the fingerprint of its data; ``poll`` is called while reading."""
-    given = data_dir, seed, device, poll
-    if isinstance(config, ClassificationConfig):
-        from hpo_trainer.tasks import classification
+    """The task's learner before its first epoch, and the fingerprint of its data; ``poll`` is called while reading.
 
-        return classification.prepare(config, *given)
-    # MONAI takes a second to import: only here
-    if isinstance(config, TemplateDeformationConfig):
-        from hpo_trainer.tasks import template_deformation
-
-        return template_deformation.prepare(config, *given)
-    if isinstance(config, TransferClassificationConfig):
-        from hpo_trainer.tasks import transfer_classification
-
-        return transfer_classification.prepare(config, *given)
-    if isinstance(config, TransferSegmentationConfig):
-        from hpo_trainer.tasks import transfer_segmentation
-
-        return transfer_segmentation.prepare(config, *given)
-    from hpo_trainer.tasks import segmentation
-
-    assert isinstance(config, SegmentationConfig)
-    return segmentation.prepare(config, *given)
+    A task's configuration and its learner are modules of one name, in ``config`` and in ``tasks``. Only the one that is
+    asked for is imported: most bring MONAI, which takes a second.
+    """
+    name = type(config).__module__.rpartition(".")[2]
+    prepared: tuple[Learner, str] = import_module(f"hpo_trainer.tasks.{name}").prepare(
+        config, data_dir, seed, device, poll
+    )
+    return prepared
 
 
 def _measured(progress: Progress, settings: Settings, learner: Learner) -> Metrics:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 VOXELS = ((0, 64**3), (10, 96**3), (22, 128**3))
 """From this many GiB of GPU memory on (0: none, the processor), a patch of so many voxels trains with two in a batch.
 
-By nnU-Net's plans (Isensee et al. 2021, Nature Methods, supplementary note 4): 128³ in 11 GiB at 16 bits, twice that at
-32 bits with 32 channels on the first level.
+A rule of thumb with room to spare, not measured here: nnU-Net's plans (Isensee et al., Nature Methods 2021) fit 128³
+into 11 GiB at 16 bits, and training is in 32 bits unless a study says otherwise.
 """
 LEAST_BOTTOM = 4
 """Voxels along each axis at the bottom of a U-Net, as nnU-Net keeps them."""

@@ -139,7 +139,7 @@ def template_deformation(given: Fingerprint, machine: Machine) -> Draft:
         parameters=(
             parameter("learningRate", "float", min=1e-4, max=1e-2, scale="Log"),
             parameter("channels", "int", min=8, max=32 if machine.has_gpu else 16, step=8),
-            parameter("fieldLevel", "int", min=0, max=min(2, depth - 1)) if depth > 1 else (),
+            parameter("fieldLevel", "int", min=0, max=min(2, depth - 1)),
             parameter("headLayers", "int", min=0, max=3),
             parameter("deformationPenalty", "float", min=0.1, max=1000.0, scale="Log"),
             parameter("batchSize", "ordinal", values=[2, 4, 8] if axes == 3 else _batches(given, 4, 32)),

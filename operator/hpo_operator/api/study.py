@@ -164,9 +164,9 @@ class Trainer(ApiModel):
         Rule(
             f"[{', '.join(f'has(self.{name})' for name in _TRAINERS)}].filter(x, x).size() == 1",
             f"expected exactly one of {', '.join(_TRAINERS)}",
-            lambda s: len(_trainers(s)) == 1,
+            lambda s: len(_given(s)) == 1,
             "",
-            lambda s: listing(_trainers(s)) or "none",
+            lambda s: listing(list(_given(s))) or "none",
         ),
         Rule(
             f"has(self.data) || !({' || '.join(f'has(self.{name})' for name in TASKS)})",
@@ -201,19 +201,13 @@ class Trainer(ApiModel):
     @property
     def task(self) -> tuple[str, Task] | None:
         """Name and configuration of the built-in task, or None for a Pod template."""
-        tasks: dict[str, Task | None] = {
-            "classification": self.classification,
-            "segmentation": self.segmentation,
-            "templateDeformation": self.template_deformation,
-            "transferClassification": self.transfer_classification,
-            "transferSegmentation": self.transfer_segmentation,
-        }
-        return next(((name, task) for name, task in tasks.items() if task is not None), None)
+        return next(((name, given) for name, given in _given(self).items() if name in TASKS), None)
 
 
-def _trainers(t: Trainer) -> list[str]:
-    names = {f.alias or name: getattr(t, name) for name, f in Trainer.model_fields.items()}
-    return [name for name in _TRAINERS if names[name] is not None]
+def _given(t: Trainer) -> dict[str, Any]:
+    """What trains, by the name that users write; exactly one in a valid study."""
+    fields = {field.alias or name: getattr(t, name) for name, field in Trainer.model_fields.items()}
+    return {name: fields[name] for name in _TRAINERS if fields[name] is not None}
 
 
 class StudySpec(ApiModel):

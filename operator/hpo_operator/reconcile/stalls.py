@@ -1,7 +1,7 @@
 """Why a Pod does not start: one word, and a sentence that says what to do, before the cluster's own words.
 
-The words of schedulers, kubelets and admission differ between versions; the patterns are theirs from 1.20 to 1.34.
-What no pattern knows keeps the cluster's own reason and words.
+The words of schedulers, kubelets and admission differ between versions: those of 1.20 are met by the tests on a real API
+server, newer ones are known by their wording alone. What no pattern knows keeps the cluster's own reason and words.
 """
 
 from __future__ import annotations
