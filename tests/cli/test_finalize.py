@@ -136,6 +136,16 @@ def test_volumes(segmented: Workplace) -> None:
     assert (segmented.final / "models/model.ts").exists()
 
 
+def test_retrained(segmented: Workplace, capfd: pytest.CaptureFixture[str]) -> None:
+    assert segmented.finalize("--retrain", "--folds", "2", "--candidates", "1") == 0
+    trial = segmented.best()["trial"]
+    assert (segmented.state / f"organs/retrained/{trial}/fold1/checkpoint.pt").exists()
+    assert list(segmented.figures()["test"])[4:] == ["single", "retrained", "retrained - single"]
+    told = capfd.readouterr()
+    assert "fold 2 of 2: dice" in told.err
+    assert "handed over: the mean of 2 networks, one for each fold" in told.out
+
+
 def test_only_building_looks_at_nothing(segmented: Workplace) -> None:
     looks = segmented.state / "test-looks.json"
     before = looks.read_bytes() if looks.exists() else b""

@@ -90,7 +90,9 @@ class Finished:
         with np.load(self.folder / "predictions" / f"{trial}.npz") as archive:
             return [archive[name] for name in archive.files]
 
-    def build(self, members: Mapping[str, int], *options: str, looks: bool = True) -> int:
+    def choose(self, members: Mapping[str, int]) -> Path:
+        """Writes down the request and the choice; the choice's file."""
+        self.request()
         choice = {
             "single": next(iter(self.runners)),
             "members": dict(members),
@@ -100,6 +102,10 @@ class Finished:
         }
         path = self.folder / "choice.json"
         path.write_text(json.dumps(choice))
+        return path
+
+    def build(self, members: Mapping[str, int], *options: str, looks: bool = True) -> int:
+        path = self.choose(members)
         given = [str(self.request()), str(path), str(self.data), str(self.folder / "work"), str(self.out)]
         return build.main([*given, "--draws=50", *options, *([f"--looks={self.looks}"] if looks else [])])
 

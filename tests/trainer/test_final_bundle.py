@@ -157,14 +157,14 @@ def test_the_weights_are_the_trained_ones(tmp_path: Path) -> None:
 def test_torchscript_takes_larger_images(tmp_path: Path) -> None:
     """Padded to a multiple, and cut again."""
     _, model = built(tmp_path, "segmentation")
-    module = export(model).module
+    module = export([model]).module
     assert module(torch.randn(2, 1, 37, 41)).shape == (2, 3, 37, 41)
 
 
 def test_images_that_are_resampled_have_no_bundle_and_it_is_said(tmp_path: Path) -> None:
     study, model = built(tmp_path, "segmentation", {"resampling": "MedianSpacing", "dimensions": "3D"})
     with pytest.raises(ExportError, match="resampled"):
-        export(model)
+        export([model])
     assert not (study.out / "configs").exists()
     assert (study.out / "models/model.pt").exists()
     assert "No MONAI bundle and no TorchScript: images are resampled" in study.card()

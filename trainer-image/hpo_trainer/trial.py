@@ -13,6 +13,7 @@ import torch
 from hpo_trainer import split_record
 from hpo_trainer.checkpoint import Checkpoints, Owner
 from hpo_trainer.config import TaskConfig, identity
+from hpo_trainer.data.splits import NamedSplit
 from hpo_trainer.device import gpu_memory_peak_bytes, prepare
 from hpo_trainer.environment import Settings, check_objective
 from hpo_trainer.failures import BadConfig
@@ -31,8 +32,10 @@ class Result:
     peak_memory_bytes: int | None
 
 
-def run(settings: Settings, stop: Stop) -> Result:
+def run(settings: Settings, stop: Stop, split: NamedSplit | None = None) -> Result:
     """Train the trial to ``settings.config.epochs``, from its checkpoint if it has one.
+
+    ``split``: who trains and validates, in place of what the configuration says.
 
     A rung that the checkpoint has already reached is not trained again: its measurement is in the history.
     """
@@ -44,7 +47,7 @@ def run(settings: Settings, stop: Stop) -> Result:
     def poll() -> None:
         stop.check("while reading the data set")
 
-    learner, data = open_learner(settings.config, settings.data_dir, settings.seed, device, poll)
+    learner, data = open_learner(settings.config, settings.data_dir, settings.seed, device, poll, split)
     check_objective(settings.objective, (*learner.metric_names, "loss"))
     _log(f"{settings.task} on {device}, {torch.get_num_threads()} threads, {parameter_count(learner.model)} weights")
     owner = Owner(identity(settings.task, settings.config, settings.seed), data)
@@ -69,7 +72,12 @@ def run(settings: Settings, stop: Stop) -> Result:
 
 
 def open_learner(
-    config: TaskConfig, data_dir: Path, seed: int, device: torch.device, poll: Callable[[], None]
+    config: TaskConfig,
+    data_dir: Path,
+    seed: int,
+    device: torch.device,
+    poll: Callable[[], None],
+    split: NamedSplit | None = None,
 ) -> tuple[Learner, str]:
     """The task's learner before its first epoch, and the fingerprint of its data; ``poll`` is called while reading.
 
@@ -78,7 +86,7 @@ def open_learner(
     """
     name = type(config).__module__.rpartition(".")[2]
     prepared: tuple[Learner, str] = import_module(f"hpo_trainer.tasks.{name}").prepare(
-        config, data_dir, seed, device, poll
+        config, data_dir, seed, device, poll, split
     )
     return prepared
 

@@ -2,6 +2,7 @@
 
 This side knows no torch: the trainer predicts, this side chooses, the trainer judges. They speak through three files in
 the folder ``processes/finalize`` of the study's state: ``candidates.json``, the stored probabilities, ``choice.json``.
+Retraining keeps its checkpoints in ``retrained/<trial>`` beside it, where the next run finds them.
 """
 
 from __future__ import annotations
@@ -39,6 +40,15 @@ def finalize(
     no_test: Annotated[
         bool, typer.Option("--no-test", help="Only build the model; the test images stay unseen.")
     ] = False,
+    retrain: Annotated[
+        bool,
+        typer.Option(
+            "--retrain", help="Train the best configuration anew on each fold, and export these networks' mean."
+        ),
+    ] = False,
+    folds: Annotated[
+        int, typer.Option(min=2, help="How many folds --retrain draws where the data set lists none.")
+    ] = 5,
 ) -> None:
     """Choose the final model or ensemble on the validation images, judge it once on the test images, and export it.
 
@@ -56,7 +66,7 @@ def finalize(
         found = finished_study(_name(study), state, claims, candidates)
         with exclusive(found.folder), threadpool_limits(limits=1):
             looks = [] if no_test else [f"--looks={found.folder.resolve().parent / LOOKS}"]
-            _finalize(found, [*looks, f"--tolerance={tolerance}"])
+            _finalize(found, [*looks, f"--tolerance={tolerance}"], folds if retrain else None)
     except (AnalysisError, ClaimError, FinalizeError, InUseError, StudyFileError, TrainerAbsentError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(USAGE) from None
@@ -69,7 +79,8 @@ def _name(study: str) -> str:
     return str((read_study_files(Path(study))[0].get("metadata") or {}).get("name"))
 
 
-def _finalize(found: FinishedStudy, options: Sequence[str]) -> None:
+def _finalize(found: FinishedStudy, options: Sequence[str], folds: int | None) -> None:
+    """``folds``: to retrain on; None: the best trial is handed over as it is."""
     from hpo_operator.cli.finalize_choice import choose, read_library
 
     work, out = found.folder.resolve() / "processes" / "finalize", found.folder.resolve() / "final"
@@ -81,7 +92,12 @@ def _finalize(found: FinishedStudy, options: Sequence[str]) -> None:
     request, choice, predictions = work / "candidates.json", work / "choice.json", work / "predictions"
     request.write_text(json.dumps(found.request, indent=1))
     _run("predict", [request, found.data, predictions])
-    choice.write_text(json.dumps(choose(read_library(predictions, found.trials), found.trials), indent=1))
+    chosen = choose(read_library(predictions, found.trials), found.trials)
+    choice.write_text(json.dumps(chosen, indent=1))
+    if folds is not None:
+        retrained = found.folder.resolve() / "retrained" / chosen["single"]
+        _run("retrain", [request, choice, found.data, retrained], [f"--folds={folds}"])
+        options = [*options, f"--retrained={retrained}"]
     _run("build", [request, choice, found.data, work, out], options)
     shutil.rmtree(work)
 

@@ -69,12 +69,17 @@ class ClassificationData:
         return {"train": self.train.names, "validation": self.validation.names}
 
 
-def load(data_dir: Path, config: LabelledImagesConfig, poll: Callable[[], None]) -> ClassificationData:
+def load(
+    data_dir: Path, config: LabelledImagesConfig, poll: Callable[[], None], split: splits.NamedSplit | None = None
+) -> ClassificationData:
     """Read the images that this configuration trains and validates on; ``poll`` is called between two files.
 
+    ``split``: in place of the one that the configuration names.
     Raises BadData, and BadConfig where the data set and the configuration do not go together.
     """
     source = find(find_data_set(data_dir, config.dataset), config)
+    if split is not None:
+        source = replace(source, split=split.of(source.names))
     chosen = splits.evenly(source.split.train, source.labels, config.train_samples_per_class)
     _check_classes(source, chosen)
     train = _read(source, chosen, config.image_size, poll)
@@ -159,7 +164,7 @@ def _folder(path: Path, config: LabelledImagesConfig) -> Source:
             raise BadData(path, f"no {', '.join(IMAGE_SUFFIXES)} file in a folder named after its class")
         split, groups, test = splits.by_blocks(labels, config.validation_fraction), (), splits.nothing()
     _check_units(path, files)
-    names = tuple(f"{file.parent.name}/{file.name}" for file in files)
+    names = tuple(str(file.relative_to(path)) for file in files)
     patients = groups if len(groups) == len(files) else ()
     source = Source(path, labels, classes, split, lambda i: read_image(files[i]), names, tuple(files), patients)
     return replace(source, rest="test", test=test)

@@ -71,8 +71,16 @@ class _Source:
     spacing: Callable[[int], tuple[float, ...]]
 
 
-def take(path: Path, split_file: str = "", split_column: str = "split", patient: str = PATIENT) -> Inventory:
+def take(
+    path: Path,
+    split_file: str = "",
+    split_column: str = "split",
+    patient: str = PATIENT,
+    positions: Sequence[int] | None = None,
+) -> Inventory:
     """Read all of the data set at ``path``, the test images too, since they have to be compared with the others.
+
+    ``positions``: of the items that are looked at, in the order of the training's own sources; None: all.
 
     ``patient``: a regular expression; its first group, in a file's name, is the patient. Raises BadData where the
     layout is not understood, and BadConfig where the split file or its column is not there.
@@ -83,7 +91,7 @@ def take(path: Path, split_file: str = "", split_column: str = "split", patient:
         source = _pictures(path, ClassificationConfig(split_file=split_file, split_column=split_column), patient)
     items: dict[int, Item] = {}
     unreadable = []
-    for i in range(len(source.names)):
+    for i in range(len(source.names)) if positions is None else positions:
         try:
             items[i] = _item(source, i)
         except BadData as error:

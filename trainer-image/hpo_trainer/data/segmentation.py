@@ -88,12 +88,17 @@ class Source:
         return self.names[int(items[0])] if len(items) == 1 else f"group {case}"
 
 
-def load(data_dir: Path, config: SegmentationConfig, poll: Callable[[], None]) -> SegmentationData:
+def load(
+    data_dir: Path, config: SegmentationConfig, poll: Callable[[], None], split: splits.NamedSplit | None = None
+) -> SegmentationData:
     """Read the images that this configuration trains and validates on; ``poll`` is called between two files.
 
+    ``split``: in place of the one that the configuration names.
     Raises BadData, and BadConfig where the data set and the configuration do not go together.
     """
     source = find(find_data_set(data_dir, config.dataset), config)
+    if split is not None:
+        source = replace(source, split=split.of(source.names))
     if source.missing:
         raise source.missing[0]
     spacing = _target_spacing(source, config)

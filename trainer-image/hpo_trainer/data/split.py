@@ -36,7 +36,7 @@ def draw(
 
     ``test``, ``validation``: shares of all items; with folds ``validation`` does not count.
     """
-    counts = _counts(inventory)
+    counts = class_counts(inventory)
     if number == 0:
         shares = {"train": 1 - test - validation, "val": validation, "test": test}
         return {"split": partition(families, counts, {s: v for s, v in shares.items() if v > 0}, seed)}
@@ -51,7 +51,7 @@ def draw(
     return {f"fold{k}": tuple(side(of, k) for of in fold.tolist()) for k in range(number)}
 
 
-def _counts(inventory: Inventory) -> Counts:
+def class_counts(inventory: Inventory) -> Counts:
     """(N, C): the class of each image; of each volume which foreground classes it shows, however large."""
     counts = np.array([item.counts for item in inventory.items], dtype=np.int64)
     return (counts[:, 1:] > 0).astype(np.int64) if inventory.task == "segmentation" else counts
@@ -105,7 +105,7 @@ Held = tuple[str, str, list[int], dict[str, int]]
 
 def _held(inventory: Inventory, columns: Columns, sides: Sequence[str]) -> Iterator[Held]:
     """Of each of ``sides`` of each split: its name, its items, and how many of them are of each class."""
-    counts = _counts(inventory) > 0
+    counts = class_counts(inventory) > 0
     names = inventory.classes[1:] if inventory.task == "segmentation" else inventory.classes
     for column, of in columns.items():
         for side in sides:

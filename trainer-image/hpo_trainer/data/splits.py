@@ -31,6 +31,19 @@ class Split:
         assert not np.intersect1d(self.train, self.validation).size
 
 
+@dataclass(frozen=True)
+class NamedSplit:
+    """Who trains and who validates, by name. ``source``: who says so, for messages."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    source: object
+
+    def of(self, names: Sequence[str]) -> Split:
+        """Raises BadData for names that are not among ``names``, and for a name on both sides."""
+        return by_names(names, self.train, self.validation, self.source)
+
+
 def nothing() -> Indices:
     """The positions of no sample."""
     return np.zeros(0, dtype=np.intp)

@@ -21,23 +21,25 @@ from hpo_trainer.failures import BadData, describe
 from hpo_trainer.final import bundle, gallery, largest
 from hpo_trainer.final.average import Average
 from hpo_trainer.final.card import MAKE_TEST, card
-from hpo_trainer.final.export import ExportError, export, trained_network
+from hpo_trainer.final.export import ExportError, export, trained_weights
 from hpo_trainer.final.judgement import TOLERANCE, Judged, Judgement, judge_cases, judge_images, judged
 from hpo_trainer.final.largest import Largest
 from hpo_trainer.final.looks import Looks
 from hpo_trainer.final.model import Model, open_model
-from hpo_trainer.final.report import Report, TestLook, plain, table
-from hpo_trainer.final.request import Choice, Request, read_choice, read_request
+from hpo_trainer.final.report import FoldReport, Report, Retraining, TestLook, plain, table
+from hpo_trainer.final.request import Candidate, Choice, Request, read_choice, read_request
+from hpo_trainer.final.retrained import FOLDS_FILE, Retrained, read_retrained
 from hpo_trainer.final.sides import Images, Side, predict, shared_patients, test_side, validation_side
 from hpo_trainer.stop import Stop
 
 Averages = Mapping[str, Average]
-"""Of each model, ``single`` and perhaps ``ensemble``, its mean predictions on one side."""
+"""Of each model, ``single`` and perhaps ``ensemble`` and ``retrained``, its mean predictions on one side."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked for. ``looks``: None where the test images are not to be looked at."""
+    """What is asked for. ``looks``: None where the test images are not to be looked at. ``retrained``: None where the
+    best trial is handed over as it is."""
 
     request: Request
     choice: Choice
@@ -47,6 +49,24 @@ class Order:
     looks: Looks | None
     tolerance: float
     draws: int
+    retrained: Retrained | None = None
+
+    @property
+    def models(self) -> dict[str, Mapping[str, int]]:
+        """By name, the networks of each model and their weights."""
+        of = self.choice.models
+        return of if self.retrained is None else of | {"retrained": dict.fromkeys(self.retrained.names, 1)}
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """Every network that takes part, the best trial first."""
+        found = [self.request.candidate(trial) for trial in dict.fromkeys((self.choice.single, *self.choice.members))]
+        return found + ([self.retrained.candidate(name) for name in self.retrained.names] if self.retrained else [])
+
+    @property
+    def handed_over(self) -> tuple[str, ...]:
+        """The names of the networks whose mean is exported."""
+        return self.retrained.names if self.retrained else (self.choice.single,)
 
 
 def run(order: Order, poll: Callable[[], None]) -> Report:
@@ -54,6 +74,8 @@ def run(order: Order, poll: Callable[[], None]) -> Report:
     best, choice = models[order.choice.single], order.choice
     kept = {name: _largest(sides["validation"], average, best) for name, average in averages["validation"].items()}
     validation = _judged(order, sides["validation"], averages["validation"], best, kept)
+    if order.retrained:
+        kept["retrained"] = kept["single"]  # what helps its configuration; it has trained on the validation images
     test, no_test = None, "it was not asked for (--no-test)"
     if order.looks is not None:
         no_test = f"the data set has no test side; {MAKE_TEST}"
@@ -62,9 +84,10 @@ def run(order: Order, poll: Callable[[], None]) -> Report:
     folder = order.out.with_name(order.out.name + ".new")
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "models").mkdir(parents=True)
-    reason = _exported(order, best, kept["single"], folder)
+    reason = _exported(order, models, kept["single"], folder)
     named = {name: tuple(best.classes[label] for label in of.labels) for name, of in kept.items()}
-    report = Report(choice, validation, test, None if test else no_test, named, reason)
+    retraining = _retraining(order, order.retrained, models) if order.retrained else None
+    report = Report(choice, validation, test, None if test else no_test, named, reason, retraining)
     _write(order, models, report, folder)
     drawn = gallery.draw(order.request, models, report, sides["validation"], averages["validation"], kept, folder)
     (folder / "model_card.md").write_text(card(order.request.study, best, report, drawn))
@@ -74,15 +97,14 @@ def run(order: Order, poll: Callable[[], None]) -> Report:
 
 
 def _predicted(order: Order, poll: Callable[[], None]) -> tuple[dict[str, Model], dict[str, Side], dict[str, Averages]]:
-    """Every trial that takes part predicts both sides; the sides are those of the best trial."""
-    chosen = order.choice.models
-    trials = [order.choice.single, *(trial for trial in order.choice.members if trial != order.choice.single)]
-    averages = {side: {name: Average(order.work / side / name) for name in chosen} for side in ("validation", "test")}
+    """Every network predicts the sides that it has not trained on; the sides are those of the best trial."""
+    judged_on = {"validation": order.choice.models, "test": order.models}
+    averages = {side: {name: Average(order.work / side / name) for name in of} for side, of in judged_on.items()}
     models: dict[str, Model] = {}
     sides: dict[str, Side] = {}
-    for trial in trials:
-        model = open_model(order.request.candidate(trial), order.data_dir, poll)
-        own: dict[str, Side | None] = {"validation": validation_side(model)}
+    for candidate in order.candidates:
+        model = open_model(candidate, order.data_dir, poll)
+        own: dict[str, Side | None] = {} if candidate.split else {"validation": validation_side(model)}
         if order.looks is not None:
             own["test"] = test_side(model, poll, with_digest="test" not in sides)
         for name, side in own.items():
@@ -90,10 +112,10 @@ def _predicted(order: Order, poll: Callable[[], None]) -> tuple[dict[str, Model]
                 continue
             _check_unseen(name, side, model)
             sides.setdefault(name, side)
-            for of, weights in chosen.items():
-                if trial in weights:
-                    averages[name][of].add(predict(model, side, poll), weights[trial])
-        models[trial] = model
+            for of, weights in judged_on[name].items():
+                if candidate.trial in weights:
+                    averages[name][of].add(predict(model, side, poll), weights[candidate.trial])
+        models[candidate.trial] = model
     return models, sides, dict(averages)
 
 
@@ -129,7 +151,7 @@ def _look(
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "study": order.request.study["name"],
             "specification": order.request.study["digest"],
-            "judged": {name: dict(weights) for name, weights in order.choice.models.items()},
+            "judged": {name: dict(weights) for name, weights in order.models.items()},
         }
     )
     seen = _judged(order, side, averages, model, kept)
@@ -137,19 +159,30 @@ def _look(
     return TestLook(number, side.digest, seen, shared_patients(model, side))
 
 
-def _exported(order: Order, best: Model, kept: Largest, folder: Path) -> str | None:
+def _retraining(order: Order, retrained: Retrained, models: Mapping[str, Model]) -> Retraining:
+    metric = order.request.study["spec"]["objective"]["metric"]
+    folds = zip(retrained.names, retrained.folds.folds, strict=True)
+    reports = (
+        FoldReport(name, len(fold.train), len(fold.validation), models[name].history[retrained.epochs][metric])
+        for name, fold in folds
+    )
+    return Retraining(retrained.folds.origin, metric, tuple(reports))
+
+
+def _exported(order: Order, models: Mapping[str, Model], kept: Largest, folder: Path) -> str | None:
     """Why there is no bundle; None where there is one."""
-    study = order.request.study
+    study, best, handed_over = order.request.study, order.choice.single, [models[name] for name in order.handed_over]
+    how = f", retrained on {len(handed_over)} folds; the mean of these networks" if order.retrained else ""
     facts = {
         "name": study["name"],
         "version": "1.0.0",
-        "description": f"Trial {best.trial} of the study {study['name']}, specification {study['digest']}.",
-        "data_source": f"{best.config.dataset}, fingerprint {best.data}",
+        "description": f"Trial {best} of the study {study['name']}, specification {study['digest']}{how}.",
+        "data_source": f"{models[best].config.dataset}, fingerprint {models[best].data}",
     }
     try:
-        bundle.write(best, export(best), kept, facts, folder)
+        bundle.write(models[best], export(handed_over), kept, facts, folder)
     except ExportError as error:
-        bundle.write_weights(trained_network(best).state_dict(), folder)
+        bundle.write_weights(trained_weights(handed_over), folder)
         return str(error)
     return None
 
@@ -158,6 +191,8 @@ def _write(order: Order, models: Mapping[str, Model], report: Report, folder: Pa
     """The checkpoints of all that take part, the figures, and a table of each model on each side."""
     for trial in models:
         shutil.copyfile(models[trial].path, folder / f"models/{trial}.checkpoint.pt")
+    if order.retrained:
+        shutil.copyfile(order.retrained.folder / FOLDS_FILE, folder / FOLDS_FILE)
     (folder / "figures.json").write_text(json.dumps(report.plain(), indent=1) + "\n")
     sides = {"validation": report.validation} | ({"test": report.test.judged} if report.test else {})
     for side, of in sides.items():
@@ -175,6 +210,8 @@ def _told(report: Report, out: Path) -> str:
     else:
         again = ": its figures are optimistic" if report.test.number > 1 else ""
         lines += [f"test images (look {report.test.number} at this test set{again}):", *table(report.test.judged)]
+    if report.retrained:
+        lines.append(f"handed over: the mean of {len(report.retrained.folds)} networks, one for each fold")
     if report.export:
         lines.append(f"no TorchScript and no MONAI bundle: {report.export}")
     return "\n".join([*lines, f"written to {out}: read model_card.md"])
@@ -185,6 +222,7 @@ def main(arguments: Sequence[str]) -> int:
     for name in ("candidates", "choice", "data", "work", "out"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--looks", type=Path, help="the record of looks at test images; without it none is taken")
+    parser.add_argument("--retrained", type=Path, help="the folder that hpo_trainer.final.retrain has filled")
     parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="mm, of the surface Dice")
     parser.add_argument("--draws", type=int, default=DRAWS, help="of the bootstrap")
     options = parser.parse_args(arguments)
@@ -200,6 +238,7 @@ def main(arguments: Sequence[str]) -> int:
             Looks(options.looks) if options.looks else None,
             options.tolerance,
             options.draws,
+            read_retrained(options.retrained) if options.retrained else None,
         )
         report = run(order, lambda: stop.check("while the models are judged; run the command again"))
     except Exception as error:

@@ -15,7 +15,7 @@ import torch
 from hpo_trainer.config import identity
 from hpo_trainer.evaluation.bootstrap import DRAWS, LEVEL
 from hpo_trainer.final.model import Model, SegmentingLearner
-from hpo_trainer.final.report import Report, table
+from hpo_trainer.final.report import Report, Retraining, table
 
 PACKAGES = ("hpo-operator", "torch", "monai", "numpy", "scipy")
 MAKE_TEST = "make one before the next study: `hpo data split` draws it; an archive has it in arrays named `test_...`"
@@ -28,6 +28,7 @@ def card(study: Mapping[str, Any], model: Model, report: Report, pictures: Seque
         _test(report),
         _validation(report),
         _choice(report),
+        *([_retraining(report.retrained, model)] if report.retrained else []),
         _training(model),
         _search(study),
         _data(model, report),
@@ -49,6 +50,11 @@ def _headline(study: Mapping[str, Any], model: Model, report: Report) -> list[st
     if report.choice.is_ensemble:
         members = ", ".join(f"{trial} × {weight}" for trial, weight in report.choice.members.items())
         lines.append(f"Beside it an ensemble, which averages probabilities ({report.choice.method}): {members}.")
+    if report.retrained:
+        lines.append(
+            f"What is handed over is its configuration, retrained: the mean of {len(report.retrained.folds)} networks, "
+            "one for each fold."
+        )
     for name, kept in report.largest.items():
         if kept:
             who = "best trial" if name == "single" else name
@@ -101,6 +107,22 @@ def _choice(report: Report) -> list[str]:
     return ["## How it was chosen", "", f"| method | {report.choice.loss} |", "| --- | --- |", *rows, "", *(
         [f"Chosen: {report.choice.method}."]
     )]  # fmt: skip
+
+
+def _retraining(retraining: Retraining, model: Model) -> list[str]:
+    rows = [f"| {f.name} | {f.train} | {f.validation} | {f.value:.4g} |" for f in retraining.folds]
+    return [
+        "## Retrained on all folds",
+        "",
+        f"The best trial's configuration was trained anew for {model.epoch} epochs on each of {len(rows)} folds of all "
+        f"{retraining.images} images or cases outside the test side ({retraining.origin}; folds.json). The model is "
+        "the mean of these networks' probabilities. They have trained on the validation images, so only test images "
+        "can tell how good it is; below, what each network makes of its own fold's validation images.",
+        "",
+        f"| network | train | validation | {retraining.metric} |",
+        "| --- | ---: | ---: | ---: |",
+        *rows,
+    ]
 
 
 def _training(model: Model) -> list[str]:
@@ -171,6 +193,8 @@ def _limits(model: Model, report: Report) -> list[str]:
         lines.append("- The patients are not known: images were drawn one by one, and the intervals may be too narrow.")
     if report.test is None:
         lines.append(f"- No honest figure: no test side was judged; {MAKE_TEST}.")
+        if report.retrained:
+            lines.append("- The retrained model, which is handed over, has no figure at all.")
     return lines
 
 
@@ -178,7 +202,7 @@ def _files(report: Report, pictures: Sequence[str]) -> list[str]:
     lines = ["## What is here", ""]
     if report.export is None:
         lines += [
-            "- `configs`, `models`: the best trial as a MONAI bundle; put images into `images` and run "
+            f"- `configs`, `models`: {_handed_over(report)} as a MONAI bundle; put images into `images` and run "
             "`python -m monai.bundle run --config_file configs/inference.json`",
             "- `models/model.ts`: the network as TorchScript; `models/model.pt`: its weights",
         ]
@@ -188,8 +212,14 @@ def _files(report: Report, pictures: Sequence[str]) -> list[str]:
             "- `models/model.pt`: the network's weights",
         ]
     lines.append("- `models/<trial>.checkpoint.pt`: every trial that takes part, as it was trained")
+    if report.retrained:
+        lines.append("- `models/fold<k>.checkpoint.pt`, `folds.json`: the retrained networks, and who trained each")
     lines.append("- `figures.json`: all figures; `validation_*.csv`, `test_*.csv`: of each image or case")
     return [*lines, "", *(f"![{name.removesuffix('.png').replace('_', ' ')}](pictures/{name})" for name in pictures)]
+
+
+def _handed_over(report: Report) -> str:
+    return "the mean of the retrained networks" if report.retrained else "the best trial"
 
 
 def _versions() -> list[str]:

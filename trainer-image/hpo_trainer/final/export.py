@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -18,6 +19,7 @@ from torch.nn import functional
 from hpo_trainer.config import LabelledImagesConfig, TemplateDeformationConfig, TransferClassificationConfig
 from hpo_trainer.data.appearance import standardised_each
 from hpo_trainer.data.patches import pad
+from hpo_trainer.data.segmentation import Sample
 from hpo_trainer.final.model import ClassifyingLearner, Model, SegmentingLearner
 from hpo_trainer.networks.averaging import AveragedNetwork
 from hpo_trainer.networks.network_input import NetworkInput
@@ -87,6 +89,23 @@ class TemplateLogits(nn.Module):
         return torch.cat([torch.zeros_like(levels[:, :1]), levels], 1)
 
 
+class Mean(nn.Module):
+    """Several networks, each with its own reading of images, to the logits of their mean probabilities.
+
+    ``least``: what a probability counts as at the least, so that its logarithm is finite.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], least: float = 1e-30) -> None:
+        super().__init__()
+        self.networks, self.least = nn.ModuleList(networks), least
+
+    def forward(self, images: Tensor) -> Tensor:
+        probabilities: list[Tensor] = []
+        for network in self.networks:
+            probabilities.append(network(images).softmax(1))
+        return torch.stack(probabilities).mean(0).clamp(min=self.least).log()
+
+
 @dataclass(frozen=True)
 class Export:
     """``weights``: the state of the network alone; ``fixed``: it takes images up to its size only."""
@@ -96,19 +115,22 @@ class Export:
     fixed: bool
 
 
-def export(model: Model) -> Export:
-    """Raises ExportError. What is exported is compared with the trained network on a validation image."""
-    network = trained_network(model)
+def export(models: Sequence[Model]) -> Export:
+    """One model, or the mean of several. Raises ExportError.
+
+    What is exported is compared with the trained networks on a validation image of the first.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a tracer about constants; what they break, the comparison shows
-            exported = _exported(model, network)
+            parts = [_exported(model, trained_network(model)) for model in models]
+            exported = parts[0] if len(parts) == 1 else _joined(parts, models)
     except ExportError:
         raise
     except Exception as error:  # TorchScript raises whatever it meets in others' code
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ExportError(f"TorchScript cannot express this network ({type(error).__name__}: {reason})") from error
-    distance = _distance(model, exported.module)
+    distance = _distance(models, exported.module)
     if not distance <= AGREEMENT:
         raise ExportError(f"its TorchScript form gives other probabilities, by up to {distance:.2g}")
     return exported
@@ -120,8 +142,21 @@ def trained_network(model: Model) -> nn.Module:
     return copy.deepcopy(network.average if isinstance(network, AveragedNetwork) else network).cpu().eval()
 
 
+def trained_weights(models: Sequence[Model]) -> dict[str, Tensor]:
+    """Of one model the state of its network; of several that of each, by names that begin with the trial's."""
+    if len(models) == 1:
+        return trained_network(models[0]).state_dict()
+    states = {model.trial: trained_network(model).state_dict() for model in models}
+    return {f"{trial}.{name}": value for trial, state in states.items() for name, value in state.items()}
+
+
 def save(exported: Export, path: Path) -> None:
     exported.module.save(str(path))
+
+
+def _joined(parts: Sequence[Export], models: Sequence[Model]) -> Export:
+    module = torch.jit.script(Mean([part.module for part in parts]))
+    return Export(module, trained_weights(models), any(part.fixed for part in parts))
 
 
 def _exported(model: Model, network: nn.Module) -> Export:
@@ -154,25 +189,35 @@ def _scripted(network: nn.Module, example: Tensor) -> tuple[nn.Module, bool]:
         return traced, True
 
 
-def _distance(model: Model, module: nn.Module) -> float:
-    """The greatest difference of probabilities on a validation image or patch."""
+def _distance(models: Sequence[Model], module: nn.Module) -> float:
+    """The greatest difference of probabilities on a validation image or patch of the first model."""
     with torch.inference_mode():
-        if model.classifies:
-            learner = cast(ClassifyingLearner, model.learner)
-            images = learner.data.validation.images[:4]
-            expected = learner.logits(images, lambda: None)
-            found = module(images * learner.data.deviation + learner.data.mean)
-        else:
-            found, expected = _segmented(model, module)
-    return float((found.softmax(1) - expected.softmax(1)).abs().max())
+        stored = _example(models[0])
+        expected = torch.stack([_probabilities(model, stored) for model in models]).mean(0)
+        return float((module(stored).softmax(1) - expected).abs().max())
 
 
-def _segmented(model: Model, module: nn.Module) -> tuple[Tensor, Tensor]:
+def _example(model: Model) -> Tensor:
+    """Images as the export takes them."""
+    if model.classifies:
+        data = cast(ClassifyingLearner, model.learner).data
+        return data.validation.images[:4] * data.deviation + data.mean
     learner = cast(SegmentingLearner, model.learner)
     sample, given = learner.data.validation[0], learner.network_input
     if not given.is_patch:
-        expected = learner.probabilities([sample], lambda: None).log()
-        return module(sample.image[None]), expected
+        return sample.image[None]
     whole, _ = pad(sample, given.size)
-    patch = whole[(slice(None), *(slice(length) for length in given.size))][None]
-    return module(patch), cast(Tensor, trained_network(model)(patch))
+    return whole[(slice(None), *(slice(length) for length in given.size))][None]
+
+
+def _probabilities(model: Model, stored: Tensor) -> Tensor:
+    """What the trained network makes of ``stored``, read as in training."""
+    if model.classifies:
+        classifier = cast(ClassifyingLearner, model.learner)
+        images = (stored - classifier.data.mean) / classifier.data.deviation
+        return classifier.logits(images, lambda: None).softmax(1)
+    learner = cast(SegmentingLearner, model.learner)
+    if learner.network_input.is_patch:
+        return cast(Tensor, trained_network(model)(stored)).softmax(1)
+    mask = torch.zeros(stored.shape[2:], dtype=torch.uint8)
+    return learner.probabilities([Sample(stored[0], mask, case=0)], lambda: None)

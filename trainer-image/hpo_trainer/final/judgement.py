@@ -37,7 +37,8 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Judged:
-    """One side, with the figures of each model (``single``, perhaps ``ensemble``), and of two models ``difference``."""
+    """One side, with the figures of each model (``single``, perhaps ``ensemble`` and ``retrained``), and of each but
+    the first what it changes: ``ensemble - single``."""
 
     models: Mapping[str, Judgement]
     figures: Mapping[str, Mapping[str, Figure]]
@@ -62,13 +63,13 @@ class Judged:
 
 
 def judged(models: Mapping[str, Judgement], draws: int = DRAWS) -> Judged:
-    """All models on the same draws, so that the ensemble's difference is that on the very same patients."""
+    """All models on the same draws, so that a difference of two is that on the very same patients."""
 
     def statistics(rows: Rows) -> dict[str, float]:
         found = {name: judgement.statistics(rows) for name, judgement in models.items()}
-        if "ensemble" in found:
-            single = found["single"]
-            found["difference"] = {name: value - single[name] for name, value in found["ensemble"].items()}
+        single = found["single"]
+        for other in [name for name in models if name != "single"]:
+            found[f"{other} - single"] = {name: value - single[name] for name, value in found[other].items()}
         return {f"{model}/{name}": value for model, figures in found.items() for name, value in figures.items()}
 
     figures: dict[str, dict[str, Figure]] = {}

@@ -80,17 +80,38 @@ class Model:
         return isinstance(self.learner.data, ClassificationData)
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What a trial's checkpoint tells before any image is read. ``state``: see ``checkpoint``."""
+
+    path: Path
+    state: Mapping[str, Any]
+    task: str
+    config: TaskConfig
+    seed: int
+
+    @property
+    def epoch(self) -> int:
+        return int(self.state["epoch"])
+
+
+def read_trained(candidate: Candidate) -> Trained:
+    """Raises BadData and BadConfig as ``open_model``."""
+    path, state = _state(candidate)
+    identity: dict[str, Any] = json.loads(state["identity"])
+    task, seed = identity.pop("task"), identity.pop("seed")
+    return Trained(path, state, task, parse(task, identity, {}, state["epoch"]), seed)
+
+
 def open_model(candidate: Candidate, data_dir: Path, poll: Poll) -> Model:
     """Raises BadData where the checkpoint or the data set is not what the study measured, BadConfig without a data set.
 
     The task, the configuration and the seed stand in the checkpoint; the data set is read as the trial read it.
     """
-    path, state = _state(candidate)
-    identity: dict[str, Any] = json.loads(state["identity"])
-    task, seed = identity.pop("task"), identity.pop("seed")
-    config = parse(task, identity, {}, state["epoch"])
+    trained = read_trained(candidate)
+    config, state = trained.config, trained.state
     device = prepare(torch.get_num_threads(), config.deterministic)
-    learner, data = open_learner(config, data_dir, seed, device, poll)
+    learner, data = open_learner(config, data_dir, trained.seed, device, poll, candidate.split)
     if data != state["data"]:
         record = split_record.read(candidate.checkpoint)
         changed = f": {split_record.difference(record.sides, learner.sides)}" if record else ""
@@ -102,7 +123,17 @@ def open_model(candidate: Candidate, data_dir: Path, poll: Poll) -> Model:
     learner.model.load_state_dict(state["model"])
     learner.model.eval()
     known = cast(ClassifyingLearner | SegmentingLearner, learner)
-    return Model(candidate.trial, task, config, seed, known, state["epoch"], state["history"], data, path)
+    return Model(
+        candidate.trial,
+        trained.task,
+        config,
+        trained.seed,
+        known,
+        trained.epoch,
+        state["history"],
+        data,
+        trained.path,
+    )
 
 
 def _state(candidate: Candidate) -> tuple[Path, dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from hpo_trainer.evaluation.bootstrap import DRAWS, LEVEL, Figure
@@ -28,9 +28,35 @@ class TestLook:
 
 
 @dataclass(frozen=True)
+class FoldReport:
+    """A network that was trained anew: how many images or cases trained it, and ``value`` of the study's objective on
+    the others."""
+
+    name: str
+    train: int
+    validation: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """``origin``: where the folds come from, in words. ``metric``: the study's objective."""
+
+    origin: str
+    metric: str
+    folds: tuple[FoldReport, ...]
+
+    @property
+    def images(self) -> int:
+        """How many images or cases took part."""
+        return self.folds[0].train + self.folds[0].validation
+
+
+@dataclass(frozen=True)
 class Report:
     """``largest``: of each model, the classes of which only the largest piece is kept. ``export``: why there is no
-    TorchScript, None where there is. ``no_test``: why the test side was not looked at, None where it was."""
+    TorchScript, None where there is. ``no_test``: why the test side was not looked at, None where it was.
+    ``retrained``: None where the best trial was left as it is."""
 
     choice: Choice
     validation: Judged
@@ -38,6 +64,7 @@ class Report:
     no_test: str | None
     largest: Mapping[str, tuple[str, ...]]
     export: str | None
+    retrained: Retraining | None = None
 
     def plain(self) -> dict[str, Any]:
         test = None
@@ -54,6 +81,7 @@ class Report:
             "intervals": {"level": LEVEL, "draws": DRAWS},
             "validation": plain(self.validation),
             "test": test,
+            "retrained": None if self.retrained is None else asdict(self.retrained),
         }
 
     @property
@@ -63,12 +91,12 @@ class Report:
 
 
 def table(judged: Judged) -> list[str]:
-    """Markdown: each figure with its interval, of each model; and what the ensemble changes."""
-    headings = {"single": "best trial", "ensemble": "ensemble", "difference": "ensemble - best trial"}
+    """Markdown: each figure with its interval, of each model; and what each other one changes of the best trial's."""
     columns = list(judged.figures)
-    lines = ["| figure | " + " | ".join(headings[name] for name in columns) + " |", "| --- " * (len(columns) + 1) + "|"]
+    headings = [name.replace("single", "best trial") for name in columns]
+    lines = ["| figure | " + " | ".join(headings) + " |", "| --- " * (len(columns) + 1) + "|"]
     for figure in judged.figures["single"]:
-        cells = [shown(judged.figures[name][figure], signed=name == "difference") for name in columns]
+        cells = [shown(judged.figures[name][figure], signed=name not in judged.models) for name in columns]
         arrow = " ↓" if figure.startswith(SMALLER_IS_BETTER) else ""
         lines.append(f"| {figure}{arrow} | " + " | ".join(cells) + " |")
     return lines

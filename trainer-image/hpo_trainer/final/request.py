@@ -8,15 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpo_trainer.data.splits import NamedSplit
+
 
 @dataclass(frozen=True)
 class Candidate:
-    """A finished trial. ``checkpoint``: its folder; ``value``: of the objective, after ``resource`` epochs (0: all)."""
+    """A finished trial. ``checkpoint``: its folder; ``value``: of the objective, after ``resource`` epochs (0: all).
+
+    ``split``: who trained and validated it, where that is not what its configuration says.
+    """
 
     trial: str
     checkpoint: Path
     value: float
     resource: int
+    split: NamedSplit | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 
 from hpo_trainer.config import ClassificationConfig
 from hpo_trainer.data.classification import ClassificationData, load
+from hpo_trainer.data.splits import NamedSplit
 from hpo_trainer.loop import Learner
 from hpo_trainer.networks import BlockNetwork, optimizer
 from hpo_trainer.seeding import derive
@@ -30,8 +31,13 @@ class ClassificationLearner(Classifier):
 
 
 def prepare(
-    config: ClassificationConfig, data_dir: Path, seed: int, device: torch.device, poll: Callable[[], None]
+    config: ClassificationConfig,
+    data_dir: Path,
+    seed: int,
+    device: torch.device,
+    poll: Callable[[], None],
+    split: NamedSplit | None = None,
 ) -> tuple[Learner, str]:
     """The learner, and the fingerprint of its data set."""
-    data = load(data_dir, config, poll)
+    data = load(data_dir, config, poll, split)
     return ClassificationLearner(config, data, seed, device), data.fingerprint

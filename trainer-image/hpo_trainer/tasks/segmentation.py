@@ -17,6 +17,7 @@ from hpo_trainer.data.augmentation import Extents, augment_pairs
 from hpo_trainer.data.patches import holding, pad, random_patch, resident, training_image, whole_size
 from hpo_trainer.data.resampling import resized
 from hpo_trainer.data.segmentation import Sample, SegmentationData, load
+from hpo_trainer.data.splits import NamedSplit
 from hpo_trainer.device import to_device
 from hpo_trainer.evaluation.segmentation import DiceByCase, dice_names
 from hpo_trainer.loop import Learner, Metrics
@@ -170,8 +171,13 @@ def parts(samples: Sequence[Sample], length: int) -> Iterator[Sequence[Sample]]:
 
 
 def prepare(
-    config: SegmentationConfig, data_dir: Path, seed: int, device: torch.device, poll: Callable[[], None]
+    config: SegmentationConfig,
+    data_dir: Path,
+    seed: int,
+    device: torch.device,
+    poll: Callable[[], None],
+    split: NamedSplit | None = None,
 ) -> tuple[Learner, str]:
     """The learner, and the fingerprint of its data set."""
-    data = load(data_dir, config, poll)
+    data = load(data_dir, config, poll, split)
     return SegmentationLearner(config, data, seed, device), data.fingerprint

@@ -15,6 +15,7 @@ from hpo_trainer.config import SegmentationConfig, TemplateDeformationConfig
 from hpo_trainer.data.augmentation import Extents, augment_pairs
 from hpo_trainer.data.patches import pad, whole_size
 from hpo_trainer.data.segmentation import Sample, SegmentationData, load
+from hpo_trainer.data.splits import NamedSplit
 from hpo_trainer.data.template import pieces, template
 from hpo_trainer.device import to_device
 from hpo_trainer.evaluation.segmentation import DiceByCase, dice_names
@@ -154,7 +155,12 @@ def _window(sample: Sample) -> tuple[slice, ...]:
 
 
 def prepare(
-    config: TemplateDeformationConfig, data_dir: Path, seed: int, device: torch.device, poll: Callable[[], None]
+    config: TemplateDeformationConfig,
+    data_dir: Path,
+    seed: int,
+    device: torch.device,
+    poll: Callable[[], None],
+    split: NamedSplit | None = None,
 ) -> tuple[Learner, str]:
     """The learner, and the fingerprint of its data set."""
     reading = SegmentationConfig(
@@ -164,5 +170,5 @@ def prepare(
         fold=config.fold,
         normalization=config.normalization,
     )
-    data = load(data_dir, reading, poll)
+    data = load(data_dir, reading, poll, split)
     return TemplateLearner(config, data, seed, device), data.fingerprint

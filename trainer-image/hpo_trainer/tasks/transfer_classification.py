@@ -22,6 +22,7 @@ from hpo_trainer.config import TransferClassificationConfig, parse
 from hpo_trainer.data.appearance import intensities_changed, mirrored, standardised_each
 from hpo_trainer.data.classification import ClassificationData, load
 from hpo_trainer.data.digest import digest
+from hpo_trainer.data.splits import NamedSplit
 from hpo_trainer.failures import BadConfig, BadData
 from hpo_trainer.loop import Learner
 from hpo_trainer.networks import optimizer
@@ -153,10 +154,15 @@ def _source_config(identity: dict[str, Any], path: Path) -> TransferClassificati
 
 
 def prepare(
-    config: TransferClassificationConfig, data_dir: Path, seed: int, device: torch.device, poll: Callable[[], None]
+    config: TransferClassificationConfig,
+    data_dir: Path,
+    seed: int,
+    device: torch.device,
+    poll: Callable[[], None],
+    split: NamedSplit | None = None,
 ) -> tuple[Learner, str]:
     """The learner, and a fingerprint of its data set and of the source's weights, if it has any."""
-    data = load(data_dir, config, poll)
+    data = load(data_dir, config, poll, split)
     network = start(config, len(data.classes), data_dir / config.weights_path, seed)
     fingerprint = data.fingerprint
     if config.method != "Scratch":

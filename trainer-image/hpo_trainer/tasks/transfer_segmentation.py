@@ -20,6 +20,7 @@ from hpo_trainer import checkpoint
 from hpo_trainer.config import SegmentationConfig, TransferSegmentationConfig, parse
 from hpo_trainer.data.digest import digest
 from hpo_trainer.data.segmentation import Sample, SegmentationData, load
+from hpo_trainer.data.splits import NamedSplit
 from hpo_trainer.failures import BadConfig, BadData
 from hpo_trainer.loop import Learner, Metrics
 from hpo_trainer.networks import optimizer, u_net
@@ -145,9 +146,16 @@ def read_source(path: Path) -> Source:
 
 
 def read_data(
-    config: TransferSegmentationConfig, source: Source, data_dir: Path, poll: Callable[[], None]
+    config: TransferSegmentationConfig,
+    source: Source,
+    data_dir: Path,
+    poll: Callable[[], None],
+    split: NamedSplit | None = None,
 ) -> tuple[SegmentationData, SegmentationData]:
-    """Of the source and of the target, both as the source network reads its images. Raises BadConfig and BadData."""
+    """Of the source and of the target, both as the source network reads its images. Raises BadConfig and BadData.
+
+    ``split``: of the target, in place of the one that the configuration names.
+    """
     path = data_dir / (config.source_dataset or source.config.dataset)
     if not path.exists():
         raise BadConfig(
@@ -167,6 +175,7 @@ def read_data(
             reading, dataset=config.dataset, validation_fraction=config.validation_fraction, fold=config.fold
         ),
         poll,
+        split,
     )
     if after.classes != before.classes:
         raise BadData(
@@ -177,11 +186,16 @@ def read_data(
 
 
 def prepare(
-    config: TransferSegmentationConfig, data_dir: Path, seed: int, device: torch.device, poll: Callable[[], None]
+    config: TransferSegmentationConfig,
+    data_dir: Path,
+    seed: int,
+    device: torch.device,
+    poll: Callable[[], None],
+    split: NamedSplit | None = None,
 ) -> tuple[Learner, str]:
     """The learner, and a fingerprint of both data sets and the source's weights."""
     source = read_source(data_dir / config.source_checkpoint)
-    data = read_data(config, source, data_dir, poll)
+    data = read_data(config, source, data_dir, poll, split)
     weights = digest(tuple(source.weights), *source.weights.values())
     fingerprint = digest((data[0].fingerprint, data[1].fingerprint, weights))
     return TransferLearner(config, source, data, seed, device), fingerprint

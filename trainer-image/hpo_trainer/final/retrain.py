@@ -1,0 +1,94 @@
+"""``python -m hpo_trainer.final.retrain CANDIDATES CHOICE DATA FOLDER``: the best trial anew, on each fold.
+
+All images but the test side are dealt into folds; for each fold a network is trained on the others, as long as the best
+trial was, with a seed of its own. ``FOLDER`` keeps the folds and the networks' checkpoints, so a run that was killed
+goes on where it was. Exit codes: 0, or those of a trial.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from hpo_trainer import trial
+from hpo_trainer.data.folds import find_folds
+from hpo_trainer.environment import SEED_LIMIT, Settings
+from hpo_trainer.failures import BadConfig, describe
+from hpo_trainer.final.model import Trained, read_trained
+from hpo_trainer.final.request import read_choice, read_request
+from hpo_trainer.final.retrained import Retrained, read_retrained, write_retrained
+from hpo_trainer.seeding import derive
+from hpo_trainer.stop import Stop
+
+
+def run(best: Trained, name: str, data_dir: Path, folder: Path, number: int, objective: str, stop: Stop) -> None:
+    """``name``: the trial that ``best`` is. Raises what a trial raises."""
+    plan = _plan(best, name, data_dir, folder, number)
+    total = len(plan.names)
+    for k, fold in enumerate(plan.names):
+        stop.check(f"before fold {k + 1} of {total}; run the command again to go on")
+        _say(f"fold {k + 1} of {total}, {plan.folds.origin}")
+        result = trial.run(_settings(best, plan, k, data_dir), stop, plan.split(fold))
+        value = f"{objective} {result.metrics[objective]:.5g}"
+        _say(f"fold {k + 1} of {total}: {value} on the fold's own validation images")
+
+
+def _plan(best: Trained, name: str, data_dir: Path, folder: Path, number: int) -> Retrained:
+    """What an earlier run has written down, or folds that are written down now."""
+    found = read_retrained(folder)
+    if found is None or (found.trial, found.epochs) != (name, best.epoch):
+        found = Retrained(folder, name, best.epoch, find_folds(data_dir, best.config, number, best.seed))
+        write_retrained(found)
+    drawn = not any(fold.fields for fold in found.folds.folds)
+    if drawn and len(found.names) != number:
+        raise BadConfig("--folds", f"expected {len(found.names)}, as in {folder}; remove that folder to draw others")
+    return found
+
+
+def _settings(best: Trained, plan: Retrained, k: int, data_dir: Path) -> Settings:
+    return Settings(
+        task=best.task,
+        config=replace(best.config, **plan.folds.folds[k].fields),
+        seed=derive(best.seed, "fold", k) % SEED_LIMIT,
+        data_dir=data_dir,
+        checkpoint_dir=plan.folder / plan.names[k],
+        objective=None,
+        trial=None,
+        metrics_address=None,
+        threads=torch.get_num_threads(),
+    )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m hpo_trainer.final.retrain")
+    for name in ("candidates", "choice", "data", "folder"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--folds", type=int, default=5, help="where the data set lists none")
+    options = parser.parse_args(arguments)
+    stop = Stop()
+    stop.install()
+    try:
+        request, choice = read_request(options.candidates), read_choice(options.choice)
+        best = read_trained(request.candidate(choice.single))
+        objective = request.study["spec"]["objective"]["metric"]
+        run(best, choice.single, options.data, options.folder, options.folds, objective, stop)
+    except Exception as error:
+        failure = describe(error)
+        if failure.reason == "Error":
+            raise
+        print(failure.message, file=sys.stderr)
+        return failure.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
