@@ -12,7 +12,7 @@ from math import cos, pi
 
 import numpy as np
 
-from hpo_engine.fidelity import rung_levels, watches_running_trials
+from hpo_engine.fidelity import rung_levels, watched_levels
 from hpo_engine.memory import Memory
 from hpo_engine.planner import Plan, plan
 from hpo_engine.space import (
@@ -224,7 +224,7 @@ class Cluster:
 
     @property
     def levels(self) -> tuple[int, ...]:
-        return rung_levels(self.study) if watches_running_trials(self.study) else ()
+        return rung_levels(self.study) if watched_levels(self.study) else ()
 
     @staticmethod
     def reached(trial: Trial) -> int:

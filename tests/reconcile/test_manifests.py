@@ -15,6 +15,7 @@ from hpo_engine.planner import Rationale, Suggestion
 from hpo_operator.api.crd import MAX_STUDY_NAME
 from hpo_operator.api.errors import InvalidObject
 from hpo_operator.api.parse import parse_study, parse_trial
+from hpo_operator.api.trial import Step
 from hpo_operator.local.variables import expand
 from hpo_operator.manifests.pod import pod_manifest, trial_seed
 from hpo_operator.manifests.trial import trial_manifest
@@ -24,6 +25,7 @@ from reconcile.restricted import violations
 Raw = dict[str, Any]
 CONTRACT = Path(__file__).resolve().parents[2] / "docs" / "trainer-contract.md"
 FIDELITY: Raw = {"resource": "epochs", "min": 1, "max": 9}
+START = Step(decision=1, kind="Start", slots=1, trials=4)
 
 
 def template(**spec: Any) -> Raw:
@@ -261,7 +263,7 @@ def test_names_and_labels_are_within_their_limits(name: str, index: int, rung: i
     raw = study()
     raw["metadata"]["name"] = name
     parsed = parse_study(raw)
-    made = trial_manifest(parsed, Suggestion(index, {"learningRate": 0.01, "depth": 3}, 9, Rationale("Sobol")))
+    made = trial_manifest(parsed, Suggestion(index, {"learningRate": 0.01, "depth": 3}, 9, Rationale("Sobol")), START)
     assert DNS_LABEL.fullmatch(made["metadata"]["name"])
     stored = made | {"metadata": made["metadata"] | {"uid": "u"}, "status": {"attempt": attempt}}
     stored["spec"] = stored["spec"] | {"rung": rung, "resource": 9}
@@ -280,7 +282,7 @@ def test_a_longer_name_is_refused_before_anything_is_created() -> None:
 
 def test_owners() -> None:
     """The study owns its trials and each trial its Pods, so that deleting a study deletes everything."""
-    made = trial_manifest(parse_study(study()), Suggestion(0, {"depth": 3}, 0, Rationale("Sobol")))
+    made = trial_manifest(parse_study(study()), Suggestion(0, {"depth": 3}, 0, Rationale("Sobol")), START)
     [owner] = made["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["name"], owner["uid"], owner["controller"]) == ("HPOStudy", "demo", "study-uid", True)
     [owner] = pod_of(study())["metadata"]["ownerReferences"]

@@ -168,7 +168,7 @@ def test_a_sample_brings_the_points_since_the_last_one() -> None:
     assert [(p.resource, p.value) for p in status.curve] == [(r, r / 10) for r in range(1, 6)]
 
 
-def test_levels_never_go_missing_and_a_decision_settles() -> None:
+def test_what_is_watched_stays_as_it_was_first_seen_and_a_decision_settles() -> None:
     """Whatever the samples: a second look at the same one changes nothing, or the operator would never rest."""
     levels = (1, 3, 9, 27, 81, 243, 729)
     raw = trial(resource=1000)
@@ -179,15 +179,26 @@ def test_levels_never_go_missing_and_a_decision_settles() -> None:
             seen = view_trial(parse_trial(raw), SPEC, {"demo-0-r0-a0": read_pod(RUNNING)}, snapshot, 1, NOW, levels)
             first, raw = raw, stored(raw, seen)
         assert raw == first
-        points = {p.resource: p.value for p in parse_trial(raw).status.curve}
-        assert len(points) <= MAX_CURVE_POINTS
-        assert {r: points.get(r) for r in levels if r <= end} == {r: r / 10 for r in levels if r <= end}
+        status = parse_trial(raw).status
+        assert len(status.curve) <= MAX_CURVE_POINTS
+        assert {p.resource: p.value for p in status.watched} == {r: r / 10 for r in levels if r <= end}
+    again = Snapshot(study(), samples={"demo-0-r0-a0": Sample(-1.0, 27)})  # a later attempt, from its checkpoint
+    seen = view_trial(parse_trial(raw), SPEC, {"demo-0-r0-a0": read_pod(RUNNING)}, again, 1, NOW, levels)
+    assert (seen.trial.status.objective, seen.trial.status.watched) == (-1.0, status.watched)
+
+
+def test_a_level_that_was_passed_unseen_is_watched_at_the_next_point() -> None:
+    sample = Sample(0.7, 7, ((2, 0.2), (4, 0.4), (5, 0.5)))
+    snapshot = Snapshot(study(), samples={"demo-0-r0-a0": sample})
+    pods = {"demo-0-r0-a0": read_pod(RUNNING)}
+    seen = view_trial(parse_trial(trial(resource=9)), SPEC, pods, snapshot, 1, NOW, levels=(3, 6, 9))
+    assert [(p.resource, p.value) for p in seen.trial.status.watched] == [(4, 0.4), (7, 0.7)]
 
 
 @pytest.mark.parametrize("watched", [False, True])
-def test_the_engine_is_told_of_the_curve_only_where_it_is_watched(watched: bool) -> None:
-    curve = [{"resource": r, "value": 0.1 * r} for r in (1, 2, 3, 4)]
-    seen = view(trial(status=SEEN | {"measurements": [MEASUREMENT], "curve": curve}, rung=1, resource=9), RUNNING)
+def test_the_engine_is_told_of_running_trials_only_where_they_are_watched(watched: bool) -> None:
+    points = [{"resource": r, "value": 0.1 * r} for r in (1, 2, 3, 4)]
+    seen = view(trial(status=SEEN | {"measurements": [MEASUREMENT], "watched": points}, rung=1, resource=9), RUNNING)
     measured_at = [m.resource for m in engine_trial(seen, {}, watched).measurements]
     assert measured_at == ([1, 2, 4, 3] if watched else [3])
 

@@ -9,8 +9,8 @@ from hpo_engine.fidelity.hyperband import Hyperband
 from hpo_engine.fidelity.stopping import ASHAStopping, MedianStopping
 from hpo_engine.study import Study
 
-WATCHING = frozenset({"ASHAStopping", "MedianStopping"})
-"""Schedulers that look at what running trials measure on the way."""
+FINEST = 48
+"""Median stopping looks at a running trial at most about this often, so that what it saw can be kept whole."""
 
 
 def build_scheduler(study: Study) -> Scheduler:
@@ -45,6 +45,13 @@ def rung_levels(study: Study) -> tuple[int, ...]:
     return tuple(rung.resource for rung in hyperband_brackets(study.fidelity)[0].rungs)
 
 
-def watches_running_trials(study: Study) -> bool:
-    """Whether the scheduler is to be told what trials measure while they run."""
-    return study.scheduler in WATCHING
+def watched_levels(study: Study) -> tuple[int, ...]:
+    """The resources, ascending, at which the scheduler looks at trials that still run; empty: at none."""
+    if study.scheduler == "ASHAStopping":
+        return rung_levels(study)
+    if study.scheduler != "MedianStopping":
+        return ()
+    assert study.fidelity is not None  # Study refuses the scheduler without one
+    most = study.fidelity.maximum
+    stride = -(-most // FINEST)
+    return tuple(sorted({*range(stride, most + 1, stride), *rung_levels(study)}))

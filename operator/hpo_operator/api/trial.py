@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,8 @@ from hpo_operator.api.study_status import Condition, Time
 
 MAX_CURVE_POINTS = 64
 """A trial's status keeps at most this many points of its curve; the whole curve lives in Prometheus."""
+MAX_WATCHED_POINTS = 96
+"""More than the levels at which any scheduler looks at running trials."""
 
 
 class Rationale(ApiModel):
@@ -23,8 +25,23 @@ class Rationale(ApiModel):
     acquisition: float | None = Field(None, description="Value of the acquisition function.")
 
 
+class Step(ApiModel):
+    """One thing that was decided about a trial, with what the decision depended on besides the trials.
+
+    Decisions of a study are counted from 1. What decision n was made from is what has a number of at most n in the
+    statuses, and below n in the steps.
+    """
+
+    decision: int = Field(ge=1, description="Number of the decision in its study.")
+    kind: Literal["Start", "Promote", "Stop"] = Field(description="What was decided.")
+    rung: int = Field(0, ge=0, le=99, description="The rung that the trial shall reach.")
+    resource: int = Field(0, ge=0, description="The fidelity that it shall reach; 0 without one.")
+    slots: int = Field(ge=0, description="Free places for trials at that moment.")
+    trials: int = Field(ge=1, description="The budget in trials at that moment.")
+
+
 class TrialSpec(ApiModel):
-    """What shall be trained. Written by the operator; only resource, rung and desiredState ever change."""
+    """What shall be trained. Written by the operator; only resource, rung, desiredState and steps ever change."""
 
     study: str = Field(max_length=63, description="Name of the study.")
     index: int = Field(ge=0, description="Number of the trial in its study.")
@@ -38,6 +55,9 @@ class TrialSpec(ApiModel):
         description="Measured: train to resource. Suspended: no Pod until it is Measured again. Stopped: end now.",
     )
     rationale: Rationale | None = Field(None, description="Why this configuration was suggested.")
+    steps: list[Step] = Field(
+        default_factory=list, max_length=101, description="What was decided about it, in order, for hpo replay."
+    )
 
     rules = (
         Rule(
@@ -51,6 +71,9 @@ class TrialSpec(ApiModel):
 
 
 TRIAL_IMMUTABLE = ("study", "index", "parameters")
+
+
+Decision = Annotated[int, Field(ge=1)]
 
 
 class Measurement(ApiModel):
@@ -67,6 +90,7 @@ class Measurement(ApiModel):
     )
     seconds: float | None = Field(None, description="Wall time of this rung's training.")
     peak_memory_bytes: int | None = Field(None, description="Most memory used, as the trainer reports it.")
+    decision: Decision | None = Field(None, description="The first decision that knew of it.")
 
 
 class CurvePoint(ApiModel):
@@ -74,6 +98,12 @@ class CurvePoint(ApiModel):
 
     resource: int = Field(ge=0, description="Fidelity.")
     value: float = Field(description="Objective.")
+
+
+class WatchedPoint(CurvePoint):
+    """A point of the learning curve by which the scheduler judged the running trial."""
+
+    decision: Decision | None = Field(None, description="The first decision that knew of it.")
 
 
 class TrialFailure(ApiModel):
@@ -84,6 +114,7 @@ class TrialFailure(ApiModel):
     )
     message: str = Field("", max_length=2048, description="What the trainer or Kubernetes said.")
     exit_code: int | None = Field(None, description="Exit code of the container.")
+    decision: Decision | None = Field(None, description="The first decision that knew of it.")
 
 
 class TrialStatus(ApiModel):
@@ -113,7 +144,19 @@ class TrialStatus(ApiModel):
     curve: list[CurvePoint] = Field(
         default_factory=list, max_length=MAX_CURVE_POINTS, description="Learning curve, downsampled."
     )
+    watched: list[WatchedPoint] = Field(
+        default_factory=list,
+        max_length=MAX_WATCHED_POINTS,
+        description="What the scheduler judged the running trial by; only with ASHAStopping and MedianStopping.",
+    )
     failure: TrialFailure | None = Field(None, description="Why the trial failed for good.")
+    found_in: Decision | None = Field(
+        None, description="The first decision that knew of the trial, if no step of its study started it."
+    )
+    stopped_in: Decision | None = Field(None, description="The first decision that knew that it was stopped.")
+    digest: str = Field(
+        "", max_length=64, description="Fingerprint of all that decisions were told of the trial, for hpo replay."
+    )
     gpu_seconds: float = Field(0.0, ge=0, description="GPU-seconds of all ended Pods.")
     start_time: Time | None = Field(None, description="When its first Pod started.")
     completion_time: Time | None = Field(None, description="When it ended.")

@@ -7,21 +7,19 @@ from typing import Any
 from hpo_engine.planner import Suggestion
 from hpo_operator.api import engine_study
 from hpo_operator.api.study import GROUP, VERSION, Study
-from hpo_operator.api.trial import Rationale, TrialSpec
+from hpo_operator.api.trial import Rationale, Step, TrialSpec
 from hpo_operator.manifests import names
 
 
-def trial_manifest(study: Study, suggestion: Suggestion) -> dict[str, Any]:
-    """What ``kubectl get hpotrial -o yaml`` shows of a trial just suggested."""
-    why = suggestion.rationale
+def trial_manifest(study: Study, suggestion: Suggestion, step: Step) -> dict[str, Any]:
+    """What ``kubectl get hpotrial -o yaml`` shows of a trial just suggested. ``step``: the decision to start it."""
     spec = TrialSpec(
         study=study.name,
         index=suggestion.index,
         parameters=engine_study.to_text(suggestion.parameters),
         resource=suggestion.resource,
-        rationale=Rationale(
-            origin=why.origin, bracket=why.bracket, mean=why.mean, sigma=why.sigma, acquisition=why.acquisition
-        ),
+        rationale=rationale(suggestion),
+        steps=[step],
     )
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
@@ -34,3 +32,11 @@ def trial_manifest(study: Study, suggestion: Suggestion) -> dict[str, Any]:
         },
         "spec": spec.dump(),
     }
+
+
+def rationale(suggestion: Suggestion) -> Rationale:
+    """Why it was suggested, as it is stored."""
+    why = suggestion.rationale
+    return Rationale(
+        origin=why.origin, bracket=why.bracket, mean=why.mean, sigma=why.sigma, acquisition=why.acquisition
+    )

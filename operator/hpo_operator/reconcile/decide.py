@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any, Literal
 
-from hpo_engine.fidelity import rung_levels, watches_running_trials
+from hpo_engine.fidelity import watched_levels
 from hpo_engine.incumbent import incumbent
 from hpo_engine.memory import Memory
-from hpo_engine.planner import Plan, plan
+from hpo_engine.planner import Plan, Promotion, plan
 from hpo_engine.trial import Trial, TrialState
 from hpo_operator.api import engine_study
 from hpo_operator.api.errors import InvalidObject, SpecError
 from hpo_operator.api.parse import parse_study, parse_study_status, parse_trial
 from hpo_operator.api.study import Study, seconds
-from hpo_operator.api.trial import HpoTrial, TrialStatus
+from hpo_operator.api.trial import HpoTrial, Step, TrialStatus
 from hpo_operator.manifests import names
 from hpo_operator.manifests.pod import PodSettings, pod_manifest
 from hpo_operator.manifests.trial import trial_manifest
@@ -36,9 +37,10 @@ from hpo_operator.reconcile.actions import (
     RecordEvent,
 )
 from hpo_operator.reconcile.pod_facts import PodState, gpu_count, read_pod
-from hpo_operator.reconcile.snapshot import Snapshot
+from hpo_operator.reconcile.record import next_decision, recorded
+from hpo_operator.reconcile.snapshot import Raw, Snapshot
 from hpo_operator.reconcile.study_status import Ending
-from hpo_operator.reconcile.trial_state import engine_trial, view_trial
+from hpo_operator.reconcile.trial_state import TrialView, engine_trial, view_trial
 from hpo_operator.reconcile.trial_status import trial_status
 
 
@@ -64,7 +66,7 @@ def decide(snapshot: Snapshot, settings: PodSettings, now: datetime, memory: Mem
             for name in changed
         ]
         return _refuse(snapshot, "ImmutableFieldChanged", errors, now)
-    trials, broken = _read_trials(study, snapshot)
+    trials, broken = read_trials(study, snapshot.trials)
     return _Deciding(study, snapshot, settings, now, trials, broken).decision(memory)
 
 
@@ -77,11 +79,11 @@ def _refuse(snapshot: Snapshot, reason: str, errors: Sequence[SpecError], now: d
     return Decision((RecordEvent("Warning", reason, new.message), PutStudyStatus(new)))
 
 
-def _read_trials(study: Study, snapshot: Snapshot) -> tuple[list[HpoTrial], list[SpecError]]:
+def read_trials(study: Study, raws: Sequence[Raw]) -> tuple[list[HpoTrial], list[SpecError]]:
     """The trials in the order of their numbers, and what is wrong with those that cannot be read."""
     trials: list[HpoTrial] = []
     errors: list[SpecError] = []
-    for raw in snapshot.trials:
+    for raw in raws:
         name = raw["metadata"]["name"]
         try:
             trial = parse_trial(raw)
@@ -114,12 +116,15 @@ class _Deciding:
         self.gpus = gpu_count(template["spec"] if template else {"containers": [{"resources": limits}]})
         pods = {facts.name: facts for facts in map(read_pod, snapshot.pods)}
         self.engine_study = engine_study.engine_study(study.spec)
-        levels, watched = rung_levels(self.engine_study), watches_running_trials(self.engine_study)
-        self.views = [view_trial(trial, study.spec, pods, snapshot, self.gpus, now, levels) for trial in trials]
+        levels = watched_levels(self.engine_study)
+        self.number = next_decision(trials)
+        self.views = [
+            self._recorded(view_trial(trial, study.spec, pods, snapshot, self.gpus, now, levels)) for trial in trials
+        ]
         self.before = {trial.name: trial.status for trial in trials}
         self.texts = {trial.spec.index: trial.spec.parameters for trial in trials}
         self.history: list[Trial] = [
-            engine_trial(view, engine_study.from_text(study.spec, view.trial.spec.parameters), watched)
+            engine_trial(view, engine_study.from_text(study.spec, view.trial.spec.parameters), bool(levels))
             for view in self.views
         ]
         self.active = sum(view.state is TrialState.RUNNING for view in self.views)
@@ -145,6 +150,9 @@ class _Deciding:
         return Decision(
             tuple(actions), self._wake_at(), tuple(v.pod.name for v in self.views if v.is_training and v.pod)
         )
+
+    def _recorded(self, view: TrialView) -> TrialView:
+        return replace(view, trial=recorded(view.trial, view.state is TrialState.STOPPED, self.number))
 
     def _hold(self, statuses: Sequence[TrialStatus]) -> Ending | None:
         """Why nothing moves, if nothing does."""
@@ -248,12 +256,35 @@ class _Deciding:
     def _planned(self, next_steps: Plan, stops: set[int]) -> Iterator[Action]:
         for view in self.views:
             if view.trial.spec.index in stops and view.trial.spec.desired_state != "Stopped":
-                yield PatchTrialSpec(view.trial.name, {"desiredState": "Stopped"})
+                yield self._stop(view.trial, planned=view.trial.spec.index in next_steps.stop)
+        trials = {view.trial.spec.index: view.trial for view in self.views}
         for promotion in next_steps.promote:
-            name = names.trial_name(self.study.name, promotion.index)
-            yield PatchTrialSpec(name, {"rung": promotion.rung, "resource": promotion.resource})
+            yield self._promote(trials[promotion.index], promotion)
         for suggestion in next_steps.start:
-            yield CreateTrial(trial_manifest(self.study, suggestion))
+            step = self._step("Start", 0, suggestion.resource)
+            yield CreateTrial(trial_manifest(self.study, suggestion, step))
+
+    def _stop(self, trial: HpoTrial, planned: bool) -> Action:
+        """``planned``: by the planner, and not since the study ends."""
+        step = self._step("Stop", trial.spec.rung, trial.spec.resource)
+        noted = {"steps": _with_step(trial, step)} if planned else {}
+        return PatchTrialSpec(trial.name, {"desiredState": "Stopped"} | noted)
+
+    def _promote(self, trial: HpoTrial, promotion: Promotion) -> Action:
+        step = self._step("Promote", promotion.rung, promotion.resource)
+        changes = {"rung": promotion.rung, "resource": promotion.resource}
+        return PatchTrialSpec(trial.name, changes | {"steps": _with_step(trial, step)})
+
+    def _step(self, kind: Literal["Start", "Promote", "Stop"], rung: int, resource: int) -> Step:
+        """A step of this decision, with all that it depends on besides the trials."""
+        return Step(
+            decision=self.number,
+            kind=kind,
+            rung=rung,
+            resource=resource,
+            slots=self._slots(),
+            trials=self.study.spec.budget.trials,
+        )
 
     def _suspensions(self, suspended: bool, stops: set[int]) -> Iterator[Action]:
         """What shall train is told to let go of its Pod; told to go on only when that Pod is gone.
@@ -306,3 +337,8 @@ class _Deciding:
         if (deadline := self._deadline()) is not None and deadline > self.now and self.active:
             times.append(deadline)
         return min(times, default=None)
+
+
+def _with_step(trial: HpoTrial, step: Step) -> list[dict[str, Any]]:
+    """A patch replaces lists as a whole."""
+    return [each.dump() for each in (*trial.spec.steps, step)]

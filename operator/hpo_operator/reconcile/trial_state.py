@@ -24,13 +24,22 @@ Stopped wanted    never seen       STOPPED
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hpo_engine import trial as engine
 from hpo_operator.api.study import StudySpec
-from hpo_operator.api.trial import MAX_CURVE_POINTS, CurvePoint, HpoTrial, Measurement, TrialFailure, TrialStatus
+from hpo_operator.api.trial import (
+    MAX_CURVE_POINTS,
+    CurvePoint,
+    HpoTrial,
+    Measurement,
+    TrialFailure,
+    TrialStatus,
+    WatchedPoint,
+)
 from hpo_operator.manifests import names
 from hpo_operator.reconcile import clock
 from hpo_operator.reconcile.final_message import Refusal, Report, read_final_message
@@ -76,11 +85,11 @@ def view_trial(
     snapshot: Snapshot,
     gpus: int,
     now: datetime,
-    levels: Collection[int] = (),
+    levels: Sequence[int] = (),
 ) -> TrialView:
     """The trial after what its current Pod tells. ``gpus``: GPUs that its Pod holds.
 
-    ``levels``: amounts of the fidelity that must not go missing from its curve.
+    ``levels``: ascending amounts of the fidelity at which the scheduler looks at trials that run.
     """
     status = trial.status
     name = names.pod_name(trial.name, trial.spec.rung, status.attempt)
@@ -102,7 +111,7 @@ def view_trial(
         case PodState.WAITING | PodState.RUNNING | PodState.TERMINATING:
             return TrialView(_seen(trial, pod, snapshot.samples.get(name), levels), engine.TrialState.RUNNING, pod)
         case PodState.SUCCEEDED:
-            return _succeeded(_seen(trial, pod, snapshot.samples.get(name), levels), pod, spec, gpus, now, levels)
+            return _succeeded(_seen(trial, pod, snapshot.samples.get(name), levels), pod, spec, gpus, now)
         case PodState.INTERRUPTED if stopping:
             return TrialView(_left_behind(trial, pod, gpus, now), engine.TrialState.STOPPED)
         case PodState.INTERRUPTED if suspending:
@@ -117,10 +126,10 @@ def view_trial(
 
 
 def engine_trial(view: TrialView, parameters: engine.Parameters, watched: bool = False) -> engine.Trial:
-    """The trial as the engine sees it. ``watched``: with its whole curve, for schedulers that judge running trials."""
+    """The trial as the engine sees it. ``watched``: with what schedulers judge running trials by."""
     spec, status = view.trial.spec, view.trial.status
     measured = {m.resource for m in status.measurements}
-    between = [p for p in status.curve if p.resource not in measured] if watched else []
+    between = [p for p in status.watched if p.resource not in measured] if watched else []
     return engine.Trial(
         index=spec.index,
         parameters=parameters,
@@ -157,7 +166,7 @@ def _with(trial: HpoTrial, **changes: object) -> HpoTrial:
     return trial.model_copy(update={"status": trial.status.model_copy(update=changes)})
 
 
-def _seen(trial: HpoTrial, pod: PodFacts, sample: Sample | None, levels: Collection[int] = ()) -> HpoTrial:
+def _seen(trial: HpoTrial, pod: PodFacts, sample: Sample | None, levels: Sequence[int] = ()) -> HpoTrial:
     """The trial with its Pod noted, and with the sample if that is news."""
     status = trial.status
     started = _started(trial, pod)
@@ -171,22 +180,32 @@ def _seen(trial: HpoTrial, pod: PodFacts, sample: Sample | None, levels: Collect
         last = status.curve[-1].resource if status.curve else 0
         curve = status.curve
         for resource, value in (*(point for point in sample.curve if point[0] > last), (sample.resource, sample.value)):
-            curve = _extended(curve, resource, value, levels)
-        changes["curve"] = curve
+            curve = _extended(curve, resource, value)
+        changes |= {"curve": curve, "watched": _watched(status.watched, sample, levels)}
     return _with(trial, **changes)
 
 
-def _extended(curve: list[CurvePoint], resource: int, value: float, levels: Collection[int]) -> list[CurvePoint]:
-    """The curve with one more point, without the one where it is densest when full; no resource, no curve.
+def _watched(points: list[WatchedPoint], sample: Sample, levels: Sequence[int]) -> list[WatchedPoint]:
+    """With the first point at or behind each of ``levels`` that the trial has passed since.
 
-    The points at ``levels``, of which there are few, always stay.
+    A point stays as it was first seen, also when a later attempt passes there again: it was judged by.
     """
+    passed = bisect_right(levels, points[-1].resource) if points else 0
+    new: list[WatchedPoint] = []
+    for resource, value in (*sample.curve, (sample.resource, sample.value)):
+        if bisect_right(levels, resource) > passed:
+            passed = bisect_right(levels, resource)
+            new.append(WatchedPoint(resource=resource, value=value))
+    return [*points, *new]
+
+
+def _extended(curve: list[CurvePoint], resource: int, value: float) -> list[CurvePoint]:
+    """The curve with one more point, without the one where it is densest when full; no resource, no curve."""
     if resource == 0:
         return curve
     kept = [point for point in curve if point.resource < resource]
     if len(kept) >= MAX_CURVE_POINTS:
-        spare = [i for i in range(1, len(kept) - 1) if kept[i].resource not in levels]
-        del kept[min(spare, key=lambda i: kept[i + 1].resource - kept[i - 1].resource)]
+        del kept[min(range(1, len(kept) - 1), key=lambda i: kept[i + 1].resource - kept[i - 1].resource)]
     return [*kept, CurvePoint(resource=resource, value=value)]
 
 
@@ -222,9 +241,7 @@ def _failed(trial: HpoTrial, pod: PodFacts, reason: str, message: str, gpus: int
     return TrialView(_with(_spent(trial, pod, gpus, now), failure=failure), engine.TrialState.FAILED, pod)
 
 
-def _succeeded(
-    trial: HpoTrial, pod: PodFacts, spec: StudySpec, gpus: int, now: datetime, levels: Collection[int]
-) -> TrialView:
+def _succeeded(trial: HpoTrial, pod: PodFacts, spec: StudySpec, gpus: int, now: datetime) -> TrialView:
     """Exit 0: the trainer's own report counts, or else the last sample of its /metrics."""
     metric = spec.objective.metric
     report = read_final_message(pod.final_message, metric)
@@ -240,7 +257,7 @@ def _succeeded(
         measurements=[*status.measurements, measurement],
         objective=measurement.value,
         resource=measurement.resource,
-        curve=_extended(status.curve, measurement.resource, measurement.value, levels),
+        curve=_extended(status.curve, measurement.resource, measurement.value),
         sampled_pod=None,
     )
     return TrialView(trial, engine.TrialState.REPORTED, pod)
