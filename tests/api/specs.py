@@ -48,7 +48,7 @@ TRAINER = record(
             {}, TASK | {"dimensions": st.sampled_from(["2D", "3D"]), "patchSize": SIZES, "mirrorAxes": AXES}
         ),
         "templateDeformation": record({}, TASK),
-        "transferClassification": record({}, TASK | {"weights": PATHS}),
+        "transferClassification": record({}, TASK | {"weights": PATHS, "microBatchSize": st.integers(0, 4)}),
         "transferSegmentation": record({}, TASK | {"sourceCheckpoint": PATHS, "sourceDataset": PATHS}),
         "podTemplate": st.just({"spec": {"containers": [{"name": "a", "image": "b"}]}}),
         "image": st.just("a:1"),

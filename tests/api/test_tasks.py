@@ -56,6 +56,7 @@ def test_the_trainer_takes_the_configuration_that_the_operator_sends(task: str) 
         ("segmentation", "mirrorAxes", [0, 2]),
         ("segmentation", "mirrorAxes", [1, 1]),
         ("transferClassification", "weights", "../other/{backbone}.pt"),
+        ("transferClassification", "microBatchSize", 2),
         ("transferSegmentation", "sourceCheckpoint", "../other/checkpoint.pt"),
         ("transferSegmentation", "sourceDataset", "/data"),
     ],

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from hpo_trainer.config import fingerprint
+from hpo_trainer.config import completed, fingerprint
 from hpo_trainer.failures import TrainerError
 from hpo_trainer.loop import Learner, Progress
 
@@ -100,13 +100,17 @@ class Checkpoints:
     def _owned(self, path: Path) -> dict[str, Any]:
         state = decode(path)
         if state["fingerprint"] != fingerprint(self._owner.identity):
-            there, here = json.loads(state["identity"]), json.loads(json.dumps(self._owner.identity))
+            there, here = (
+                json.loads(json.dumps(completed(values)))
+                for values in (json.loads(state["identity"]), self._owner.identity)
+            )
             differing = [
                 f"{name} is {there.get(name)!r} there and {here.get(name)!r} here"
                 for name in here | there
                 if there.get(name) != here.get(name)
             ]
-            raise ForeignError(f"{path}: of another configuration: {', '.join(differing)}")
+            if differing:
+                raise ForeignError(f"{path}: of another configuration: {', '.join(differing)}")
         if state["data"] != self._owner.data:
             raise ForeignError(f"{path}: the data set is not the one that it was trained on")
         return state

@@ -10,12 +10,14 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from hpo_trainer.failures import Diverged
+from hpo_trainer.gradients import differentiate
 from hpo_trainer.seeding import derive
 from hpo_trainer.stop import Stop
 
@@ -85,12 +87,15 @@ def train(
     *,
     epochs: int,
     validation_interval: int,
+    micro_batch_size: int,
     seed: int,
     stop: Stop,
     save: Callable[[Progress], None],
     observe: Callable[[EpochReport], None],
 ) -> Progress:
     """Train on from ``progress`` until ``epochs`` are completed; the last one is always validated.
+
+    ``micro_batch_size``: samples that go through the network at once; 0: a whole batch.
 
     Raises Diverged when a loss or metric is NaN or infinite, and Interrupted; the last ``save`` stands in both cases.
     """
@@ -101,7 +106,7 @@ def train(
             stop.check(where)
 
         started = time.perf_counter()
-        metrics, samples = train_epoch(learner, epoch, seed, poll)
+        metrics, samples = train_epoch(learner, epoch, seed, poll, micro_batch_size)
         seconds = time.perf_counter() - started
         if epoch % validation_interval == 0 or epoch == epochs:
             learner.model.eval()
@@ -114,7 +119,9 @@ def train(
     return progress
 
 
-def train_epoch(learner: Learner, epoch: int, seed: int, poll: Callable[[], None]) -> tuple[Metrics, int]:
+def train_epoch(
+    learner: Learner, epoch: int, seed: int, poll: Callable[[], None], micro_batch_size: int = 0
+) -> tuple[Metrics, int]:
     """One pass over the training samples: the mean loss, and how many samples it was."""
     torch.manual_seed(derive(seed, "dropout", epoch))
     learner.model.train()
@@ -125,11 +132,9 @@ def train_epoch(learner: Learner, epoch: int, seed: int, poll: Callable[[], None
         for group in learner.optimizer.param_groups:
             group["lr"] = learner.learning_rate(step)
         learner.optimizer.zero_grad(set_to_none=True)
-        loss = learner.loss(learner.model(inputs), targets)
-        if loss.requires_grad:  # a model may be taken as it is, to be judged
-            loss.backward()  # type: ignore[no-untyped-call]
+        loss = differentiate(learner.model, partial(learner.loss, targets=targets), inputs, micro_batch_size)
         learner.optimizer.step()
-        total = total.to(loss.device) + loss.detach() * len(inputs)  # no .item(): a GPU need not wait
+        total = total.to(loss.device) + loss * len(inputs)  # no .item(): a GPU need not wait
         samples += len(inputs)
         step += 1
     return {"loss": float(total) / samples}, samples

@@ -63,6 +63,7 @@ def run(settings: Settings, stop: Stop, split: NamedSplit | None = None) -> Resu
         progress,
         epochs=settings.config.epochs,
         validation_interval=settings.config.validation_interval,
+        micro_batch_size=settings.config.micro_batch_size,
         seed=settings.seed,
         stop=stop,
         save=lambda p: store.save(learner, p) if store is not None else None,

@@ -32,6 +32,7 @@ __all__ = [
     "TemplateDeformationConfig",
     "TransferClassificationConfig",
     "TransferSegmentationConfig",
+    "completed",
     "did_you_mean",
     "fingerprint",
     "identity",
@@ -83,6 +84,12 @@ def identity(task: str, config: TaskConfig, seed: int) -> dict[str, Any]:
     """What training depends on, as plain values: all fields but ``epochs``, by external name, the task and the seed."""
     fields = {camel_case(k): v for k, v in dataclasses.asdict(config).items() if k != "epochs"}
     return {"task": task, "seed": seed} | fields
+
+
+def completed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """An identity that may have been written before a field was added, whose default trains as before."""
+    specs = FIELDS.get(str(values.get("task")), ())
+    return {spec.name: spec.default for spec in specs if spec.name != "epochs"} | dict(values)
 
 
 def fingerprint(values: Mapping[str, Any]) -> str:

@@ -14,7 +14,10 @@ PATHS = ("dataset", "splitFile", "sourceCheckpoint", "sourceDataset", "weights")
 
 @dataclass(frozen=True)
 class TaskConfig:
-    """What all tasks share. ``dataset`` is relative to the data volume, ``split_file`` to the data set."""
+    """What all tasks share. ``dataset`` is relative to the data volume, ``split_file`` to the data set.
+
+    ``micro_batch_size``: samples of a batch that go through the network at once; 0: all, see ``gradients``.
+    """
 
     dataset: str = option(".")
     split_file: str = option("")
@@ -22,6 +25,7 @@ class TaskConfig:
     validation_fraction: float = option(0.25, 0.01, 0.9)
     epochs: int = option(10, 1, 100_000)
     batch_size: int = option(8, 1, 4096)
+    micro_batch_size: int = option(0, 0, 4096)
     learning_rate: float = option(0.001, 1e-9, 100.0)
     augmentation: bool = option(False)
     deterministic: bool = option(True)

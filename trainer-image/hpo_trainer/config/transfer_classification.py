@@ -52,6 +52,12 @@ class TransferClassificationConfig(LabelledImagesConfig):
             raise BadConfig(
                 source["batchSize"], "expected at least 2, over which batch normalisation averages, found 1"
             )
+        if self.micro_batch_size in (1, 2):  # of three samples in twos, one would be left alone
+            raise BadConfig(
+                source["microBatchSize"],
+                "expected 0 or at least 3, so that batch normalisation averages over two samples or more, "
+                f"found {self.micro_batch_size}",
+            )
         if not self.backbone.startswith("ResNet") and self.stem == "Standard" and self.image_size < SMALLEST:
             raise BadConfig(
                 source["imageSize"],

@@ -48,6 +48,12 @@ class Task(ApiModel):
     )
     epochs: int = Field(10, ge=1, le=100000, description="Epochs to train; the fidelity `epochs` overrides it.")
     batch_size: int = Field(8, ge=1, le=4096, description="Samples per optimisation step.")
+    micro_batch_size: int = Field(
+        0,
+        ge=0,
+        le=4096,
+        description="Samples of a batch that go through the network at once, so that batchSize costs no memory; the gradient is that of the whole batch. 0: all.",
+    )
     learning_rate: float = Field(0.001, ge=1e-9, le=100, description="Initial step size of the optimizer.")
     augmentation: bool = Field(False, description="Random geometric and intensity changes of the training images.")
     deterministic: bool = Field(

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from hpo_operator.api.model import Rule
 from hpo_operator.api.tasks.task import Task, inside
 
 
@@ -77,4 +78,14 @@ class TransferClassificationTask(Task):
     momentum: float = Field(0.9, ge=0, le=0.9999, description="Momentum of SGD.")
     weight_decay: float = Field(0.0, ge=0, le=1, description="Weight decay of the optimizer.")
 
-    rules = (*Task.rules, inside("weights"))
+    rules = (
+        *Task.rules,
+        inside("weights"),
+        Rule(
+            "!(self.microBatchSize in [1, 2])",
+            "expected 0 or at least 3, so that batch normalisation averages over two samples or more",
+            lambda s: s.micro_batch_size not in (1, 2),
+            "microBatchSize",
+            lambda s: str(s.micro_batch_size),
+        ),
+    )
