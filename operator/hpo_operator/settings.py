@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class Settings:
     """Where /metrics, /healthz and /readyz are served."""
     sample_seconds: float = 5.0
     """Seconds between two reads of a running trial's /metrics."""
+    prometheus: Mapping[str, str] = field(default_factory=dict)
+    """Prometheus servers that studies may ask for an objective, comma-separated: default=http://prometheus:9090"""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
     lease: str = ""
@@ -47,6 +49,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     values: dict[str, object] = dict(given)
     if "namespaces" in given:
         values["namespaces"] = tuple(part.strip() for part in given["namespaces"].split(",") if part.strip())
+    if "prometheus" in given:
+        values["prometheus"] = read_servers(given["prometheus"], f"{prefix}PROMETHEUS")
     for name, kind in (("port", int), ("sample_seconds", float)):
         if name in given:
             try:
@@ -58,3 +62,18 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     if given.get("lease") and not all(given["lease"].partition("/")):
         raise SettingsError(f"{prefix}LEASE: expected namespace/name, found {given['lease']!r}")
     return Settings(**values)  # type: ignore[arg-type]
+
+
+def read_servers(text: str, where: str) -> dict[str, str]:
+    """Addresses by name out of ``name=http://address, ...``.
+
+    Raises:
+        SettingsError: ``where``, and what is wrong there.
+    """
+    servers: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, address = part.partition("=")
+        if not name or not address.startswith(("http://", "https://")):
+            raise SettingsError(f"{where}: expected NAME=http://ADDRESS, found {part!r}")
+        servers[name] = address
+    return servers

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from stand import prometheus
 from stand.control_plane import ControlPlane
 from stand.daemons import Daemon
-from stand.operator_process import OperatorProcess, install
+from stand.operator_process import OperatorProcess, free_port, install
+from stand.prometheus import PrometheusServer
 from stand.studies import Studies
 
 
 @pytest.fixture(scope="session")
-def operator(control_plane: ControlPlane, process_node: Daemon) -> Iterator[OperatorProcess]:
+def prometheus_port() -> int:
+    """Where the operator is told that a Prometheus server listens, whether one does or not."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def prometheus_server(control_plane: ControlPlane, prometheus_port: int) -> PrometheusServer:
+    """Not started. A machine that has no Prometheus and can fetch none skips, and says why."""
+    try:
+        return PrometheusServer(control_plane, prometheus.ensure(os.environ), prometheus_port)
+    except prometheus.NoPrometheusError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def operator(control_plane: ControlPlane, process_node: Daemon, prometheus_port: int) -> Iterator[OperatorProcess]:
     """The operator with its CRDs; tests may kill it and must leave it running."""
     install(control_plane)
-    process = OperatorProcess(control_plane, sample_seconds=0.5)
+    server = f"default=http://127.0.0.1:{prometheus_port}"
+    process = OperatorProcess(control_plane, sample_seconds=0.5, prometheus=server)
     process.start()
     yield process
     print(process.log.read_text()[-4000:])

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from stand import helm as helm_finder
-from stand import promtool as promtool_finder
+from stand import prometheus
 from stand.helm import Helm, NoHelmError
-from stand.promtool import NoPromtoolError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,6 +38,6 @@ def helm(helm_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Helm:
 def promtool() -> Path:
     """A machine that has none and can fetch none skips, and says why."""
     try:
-        return promtool_finder.ensure(os.environ)
-    except NoPromtoolError as error:
+        return prometheus.ensure(os.environ).promtool
+    except prometheus.NoPrometheusError as error:
         pytest.skip(str(error))

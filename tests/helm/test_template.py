@@ -80,6 +80,7 @@ def test_environment_is_what_the_operator_reads(helm: Helm, chart: Path) -> None
         namespaces=("a", "b"),
         port=9090,
         sample_seconds=2.5,
+        prometheus={"default": "http://prometheus.monitoring:9090", "far": "https://prometheus.example.com/eu"},
         log_level="DEBUG",
         lease="hpo-system/tuning",
         identity="a-pod",

@@ -24,6 +24,10 @@ REFUSED: list[tuple[Raw, str]] = [
     ({"image": {"digest": "sha256:12"}}, "at '/image/digest': 'sha256:12' does not match pattern"),
     ({"logLevel": "debug"}, "at '/logLevel': value must be one of 'DEBUG', 'INFO', 'WARNING', 'ERROR'"),
     ({"sampleSeconds": 0}, "at '/sampleSeconds': exclusiveMinimum: got 0, want 0"),
+    (
+        {"prometheusServers": {"default": "prometheus:9090"}},
+        "at '/prometheusServers/default': 'prometheus:9090' does not match",
+    ),
     ({"watchNamespaces": "imaging"}, "at '/watchNamespaces': got string, want array"),
     ({"watchNamespaces": ["Imaging"]}, "at '/watchNamespaces/0': 'Imaging' does not match pattern"),
     ({"port": 80}, "at '/port': minimum: got 80, want 1,024"),

@@ -27,6 +27,7 @@ from hpo_operator.reconcile.actions import (
     RecordEvent,
 )
 from hpo_operator.reconcile.decide import Decision, decide
+from hpo_operator.reconcile.queries import Answer
 from hpo_operator.reconcile.snapshot import Sample, Snapshot
 from reconcile.objects import NOW, SETTINGS, measured
 
@@ -63,6 +64,7 @@ class SimulatedCluster:
         self.pods: dict[str, Raw] = {}
         self.samples: dict[str, Sample] = {}
         self.refusals: dict[str, str] = {}
+        self.answers: dict[str, Answer] = {}
         self.now: datetime = NOW
         self.events: list[RecordEvent] = []
         self.created_pods: list[str] = []
@@ -76,7 +78,12 @@ class SimulatedCluster:
 
     def snapshot(self) -> Snapshot:
         return Snapshot(
-            self.study, tuple(self.trials.values()), tuple(self.pods.values()), dict(self.samples), dict(self.refusals)
+            self.study,
+            tuple(self.trials.values()),
+            tuple(self.pods.values()),
+            dict(self.samples),
+            dict(self.refusals),
+            dict(self.answers),
         )
 
     def decide(self) -> Decision:

@@ -41,11 +41,13 @@ def install_crds(plane: ControlPlane) -> None:
 class OperatorProcess:
     """``python -m hpo_operator`` under its own service account. May be started, killed and started again."""
 
-    def __init__(self, plane: ControlPlane, sample_seconds: float = 1.0, name: str = "operator") -> None:
-        self._plane, self._name = plane, name
+    def __init__(
+        self, plane: ControlPlane, sample_seconds: float = 1.0, name: str = "operator", prometheus: str = ""
+    ) -> None:
+        self._plane, self._name, self._prometheus = plane, name, prometheus
         self._kubeconfig = plane.kubeconfig_for(NAMESPACE, ACCOUNT)
         self._sample_seconds = sample_seconds
-        self.port = _free_port()
+        self.port = free_port()
 
     def start(self) -> Daemon:
         settings = {
@@ -54,6 +56,7 @@ class OperatorProcess:
             "HPO_OPERATOR_SAMPLE_SECONDS": str(self._sample_seconds),
             "HPO_OPERATOR_LEASE": f"{NAMESPACE}/{ACCOUNT}",
             "HPO_OPERATOR_IDENTITY": self._name,  # as a Pod's name: its restarted container need not wait
+            "HPO_OPERATOR_PROMETHEUS": self._prometheus,
         }
         environ = {
             "PATH": os.environ["PATH"],
@@ -101,7 +104,8 @@ def _account() -> list[dict[str, Any]]:
     ]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,6 +1,7 @@
 """A trial in a tenth of a second: ``python -m stand.toy_trainer MODE X``, by the contract of docs/trainer-contract.md.
 
-Modes: report (a final message), metrics (only /metrics, no message), nan, silent, crash, oom,
+Modes: report (a final message), metrics (only /metrics, no message), scraped (the same for long enough that a
+Prometheus server finds it), nan, silent, crash, oom,
 slow and slower (report after 1 and 5 seconds), wait (for ever the first
 time, report the second).
 """
@@ -24,9 +25,9 @@ def loss() -> float:
 
 def main(mode: str, x: str) -> int:
     assert abs(float(x) - float(parameters({"x": 0.0})["x"])) < 1e-12, "$(HPO_PARAM_x) and HPO_PARAMETERS differ"
-    if mode == "metrics":
+    if mode in ("metrics", "scraped"):
         report({"loss": loss()}, resource=resource())
-        time.sleep(1.5)  # long enough to be read, as a real trial is
+        time.sleep(1.5 if mode == "metrics" else 12.0)  # long enough to be read, as a real trial is
         forget_final_message()
     elif mode == "wait" and is_first_run():
         signal.pause()

@@ -91,3 +91,12 @@ app.kubernetes.io/managed-by: hpo-operator
 {{- range . }}{{ include "hpo-operator.withoutRules" . }}{{ end -}}
 {{- end -}}
 {{- end -}}
+
+{{/* Addresses by name, as the operator reads them. */}}
+{{- define "hpo-operator.prometheusServers" -}}
+{{- $pairs := list -}}
+{{- range $name, $address := . -}}
+{{- $pairs = append $pairs (printf "%s=%s" $name $address) -}}
+{{- end -}}
+{{- join "," $pairs -}}
+{{- end -}}

@@ -14,6 +14,23 @@ MetricName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_:][A-Za-z0-9_:]
 ValueText = Annotated[str, StringConstraints(max_length=128)]
 
 
+class PrometheusQuery(ApiModel):
+    """Where else the objective comes from: a PromQL query at the moment in which the trial's Pod ended."""
+
+    server: str = Field(
+        "default",
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        max_length=63,
+        description="Name of a Prometheus server that the operator was installed with.",
+    )
+    query: str = Field(
+        min_length=1,
+        max_length=2048,
+        description="PromQL with one series as its result. $(namespace), $(study), $(trial) and $(pod) stand for their names.",
+    )
+    timeout_seconds: int = Field(10, ge=1, le=60, description="The server has this long to answer.")
+
+
 class SecondObjective(ApiModel):
     """Something else to optimise: the search is then for the Pareto front of both."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from hpo_operator.api.algorithm import Algorithm, Fidelity
-from hpo_operator.api.goals import Belief, Constraint, SecondObjective, ValueText
+from hpo_operator.api.goals import Belief, Constraint, PrometheusQuery, SecondObjective, ValueText
 from hpo_operator.api.model import ApiModel, Rule
 from hpo_operator.api.parameters import Parameter
 from hpo_operator.api.quantities import Duration, Quantity
@@ -46,6 +46,9 @@ class Objective(ApiModel):
     )
     direction: Literal["Maximize", "Minimize"] = Field(description="Whether large or small values are good.")
     target: float | None = Field(None, description="The study succeeds as soon as a trial reaches this value.")
+    prometheus: PrometheusQuery | None = Field(
+        None, description="Ask a Prometheus server. Where it has no answer, what the trial itself reported counts."
+    )
 
 
 class Budget(ApiModel):

@@ -85,8 +85,8 @@ class Measurement(ApiModel):
     metrics: dict[str, float] = Field(
         default_factory=dict, max_length=64, description="Everything else that was reported."
     )
-    source: Literal["TerminationMessage", "MetricsEndpoint"] = Field(
-        description="TerminationMessage: the trainer's own report. MetricsEndpoint: the last sample of its /metrics."
+    source: Literal["TerminationMessage", "MetricsEndpoint", "Prometheus"] = Field(
+        description="TerminationMessage: the trainer's own report. MetricsEndpoint: the last sample of its /metrics. Prometheus: the study's query."
     )
     seconds: float | None = Field(None, description="Wall time of this rung's training.")
     peak_memory_bytes: int | None = Field(None, description="Most memory used, as the trainer reports it.")

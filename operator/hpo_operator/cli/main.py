@@ -29,6 +29,7 @@ from hpo_operator.cli.table import study_view
 from hpo_operator.cli.trainer_process import source_roots
 from hpo_operator.local.run import LocalSettings, open_store, run_study
 from hpo_operator.local.store import InUseError, ObjectStore, exclusive
+from hpo_operator.settings import SettingsError, read_servers
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -67,6 +68,7 @@ def run(
         ".hpo"
     ),
     volume: Annotated[list[str], typer.Option(help="CLAIM=DIR: this directory stands in for a volume claim.")] = [],  # noqa: B006
+    prometheus: Annotated[str, typer.Option(help="NAME=URL: a Prometheus server that the study may ask.")] = "",
     fresh: Annotated[bool, typer.Option(help="Forget what the study has done so far.")] = False,
     plain: Annotated[bool, typer.Option(help="No live table, only its last state.")] = False,
 ) -> None:
@@ -76,12 +78,12 @@ def run(
     """
     manifest = _load(file)
     try:
-        claims = parse_claims(volume)
-    except ClaimError as error:
+        claims, servers = parse_claims(volume), read_servers(prometheus, "--prometheus")
+    except (ClaimError, SettingsError) as error:
         errors.print(str(error), markup=False, highlight=False)
         raise typer.Exit(INVALID) from None
     folder = state / manifest["metadata"]["name"]
-    settings = LocalSettings(folder, claims, os.environ, source_roots())
+    settings = LocalSettings(folder, claims, os.environ, source_roots(), prometheus=servers)
     name = manifest["metadata"]["name"]
     try:
         with exclusive(folder):

@@ -58,7 +58,7 @@ async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callab
             return
         metrics.leader.set(1)
         executor = ThreadPoolExecutor(FIT_THREADS, thread_name_prefix="decide")
-        chosen = WorkerSettings(PodSettings(settings.trainer_image), settings.sample_seconds)
+        chosen = WorkerSettings(PodSettings(settings.trainer_image), settings.sample_seconds, settings.prometheus)
         cluster = KubeCluster(server)
 
         def make(key: StudyKey) -> StudyWorker:

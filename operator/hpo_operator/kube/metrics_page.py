@@ -34,7 +34,7 @@ async def fetch_sample(
         async with session.get(f"http://{host}:{port}/metrics", timeout=timeout, allow_redirects=False) as response:
             if response.status != 200:
                 return None
-            body = await _at_most(response.content, MAX_PAGE_BYTES)
+            body = await at_most(response.content, MAX_PAGE_BYTES)
     except (TimeoutError, aiohttp.ClientError, OSError):
         return None
     return None if body is None else read_sample(body.decode(errors="replace"), objective, trial)
@@ -82,7 +82,7 @@ def _matters(line: str, objective: str) -> bool:
     )
 
 
-async def _at_most(stream: aiohttp.StreamReader, limit: int) -> bytes | None:
+async def at_most(stream: aiohttp.StreamReader, limit: int) -> bytes | None:
     """The whole body, or None when it is longer than ``limit``."""
     chunks, size = [], 0
     async for chunk in stream.iter_chunked(65536):

@@ -21,10 +21,12 @@ from hpo_engine.memory import Memory
 from hpo_operator.kube.cluster import Cluster, StudyKey
 from hpo_operator.kube.errors import ClusterError, NotFoundError, RefusedError, TemporaryError
 from hpo_operator.kube.metrics_page import fetch_sample
+from hpo_operator.kube.prometheus import ask
 from hpo_operator.manifests.names import TRIAL_LABEL
 from hpo_operator.manifests.pod import METRICS_PORT, PodSettings
 from hpo_operator.reconcile.actions import Action, CreatePod
 from hpo_operator.reconcile.decide import Decision, decide
+from hpo_operator.reconcile.queries import Answer, Question, Unanswered
 from hpo_operator.reconcile.snapshot import Sample, Snapshot
 from hpo_operator.telemetry.metrics import OperatorMetrics
 
@@ -39,10 +41,14 @@ REFUSAL_SECONDS = 30.0
 
 @dataclasses.dataclass(frozen=True)
 class WorkerSettings:
-    """``sample_seconds``: how often the /metrics of running trials are read."""
+    """``sample_seconds``: how often the /metrics of running trials are read, and a silent Prometheus is asked again.
+
+    ``prometheus``: addresses of the servers that studies may ask, by name.
+    """
 
     pod: PodSettings
     sample_seconds: float = 5.0
+    prometheus: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class StudyWorker:
@@ -67,6 +73,9 @@ class StudyWorker:
         self._snapshot: Snapshot | None = None
         self._training: tuple[str, ...] = ()
         self._sample_due = 0.0  # on the event loop's clock
+        self._answers: dict[str, Answer] = {}
+        self._questions: tuple[Question, ...] = ()
+        self._question_due = 0.0  # on the event loop's clock
         self._woken.set()
 
     def wake(self) -> None:
@@ -110,13 +119,15 @@ class StudyWorker:
             if observed is None:
                 self._metrics.forget_study(self.key.namespace, self.key.name)
                 return None
-            snapshot = dataclasses.replace(observed, samples=self._samples, refusals=self._current_refusals())
+            snapshot = dataclasses.replace(
+                observed, samples=self._samples, refusals=self._current_refusals(), answers=self._answers
+            )
             loop = asyncio.get_running_loop()
             memory = self._remembered(observed.study)
             decision = await loop.run_in_executor(
                 self._executor, decide, snapshot, self._settings.pod, self._clock(), memory
             )
-            self._snapshot, self._training = observed, decision.training
+            self._snapshot, self._training, self._questions = observed, decision.training, decision.questions
             if decision.actions and decision.actions == before:
                 raise TemporaryError(f"{', '.join(_kinds(before))} had no effect")
             for action in decision.actions:
@@ -163,6 +174,8 @@ class StudyWorker:
         times = [RESYNC_SECONDS]
         if decision.training:
             times.append(max(0.0, self._sample_due - asyncio.get_running_loop().time()))
+        if decision.questions:
+            times.append(max(0.0, self._question_due - asyncio.get_running_loop().time()))
         if self._refusals:
             times.append(REFUSAL_SECONDS)
         if decision.wake_at is not None:
@@ -178,6 +191,16 @@ class StudyWorker:
         if self._training and loop.time() >= self._sample_due:
             self._samples = await self._sample()
             self._sample_due = loop.time() + self._settings.sample_seconds
+        if self._questions and loop.time() >= self._question_due:
+            self._answers = await self._asked()
+            silent = any(isinstance(answer, Unanswered) for answer in self._answers.values())
+            self._question_due = loop.time() + (self._settings.sample_seconds if silent else 0.0)
+
+    async def _asked(self) -> dict[str, Answer]:
+        """What the Prometheus servers say to the last decision's questions, all at once."""
+        servers = self._settings.prometheus
+        answers = await asyncio.gather(*(ask(self._session, servers, question) for question in self._questions))
+        return {question.pod: answer for question, answer in zip(self._questions, answers, strict=True)}
 
     async def _sample(self) -> dict[str, Sample]:
         """The /metrics of every training Pod, all at once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class LocalSettings:
     environ: Mapping[str, str]
     python_path: tuple[Path, ...] = ()
     sample_seconds: float = 1.0
+    prometheus: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def volumes(self) -> Path:
@@ -76,7 +77,7 @@ async def run_study(
     metrics = OperatorMetrics()
     executor = ThreadPoolExecutor(1, thread_name_prefix="decide")
     key = StudyKey(NAMESPACE, name)
-    chosen = WorkerSettings(PodSettings("hpo-trainer"), settings.sample_seconds)
+    chosen = WorkerSettings(PodSettings("hpo-trainer"), settings.sample_seconds, settings.prometheus)
     with ProcessHost() as host:
         environment = base_environment(settings.environ, settings.python_path)
         node = NodeSettings(settings.folder / "processes", host, environment, claim)

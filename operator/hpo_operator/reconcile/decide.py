@@ -37,6 +37,7 @@ from hpo_operator.reconcile.actions import (
     RecordEvent,
 )
 from hpo_operator.reconcile.pod_facts import PodState, gpu_count, read_pod
+from hpo_operator.reconcile.queries import Question
 from hpo_operator.reconcile.record import next_decision, recorded
 from hpo_operator.reconcile.snapshot import Raw, Snapshot
 from hpo_operator.reconcile.study_status import Ending
@@ -46,11 +47,15 @@ from hpo_operator.reconcile.trial_status import trial_status
 
 @dataclass(frozen=True)
 class Decision:
-    """``wake_at``: decide again then, even if nothing happens. ``training``: Pods that may have news on /metrics."""
+    """``wake_at``: decide again then, even if nothing happens. ``training``: Pods that may have news on /metrics.
+
+    ``questions``: what Prometheus servers are to be asked now.
+    """
 
     actions: tuple[Action, ...] = ()
     wake_at: datetime | None = None
     training: tuple[str, ...] = ()
+    questions: tuple[Question, ...] = ()
 
 
 def decide(snapshot: Snapshot, settings: PodSettings, now: datetime, memory: Memory | None = None) -> Decision:
@@ -148,7 +153,10 @@ class _Deciding:
             *self._study_status(statuses, ending if ended else None, hold),
         ]
         return Decision(
-            tuple(actions), self._wake_at(), tuple(v.pod.name for v in self.views if v.is_training and v.pod)
+            tuple(actions),
+            self._wake_at(),
+            tuple(v.pod.name for v in self.views if v.is_training and v.pod),
+            tuple(v.question for v in self.views if v.question and v.asked_from and v.asked_from <= self.now),
         )
 
     def _recorded(self, view: TrialView) -> TrialView:
@@ -239,6 +247,8 @@ class _Deciding:
             if status.failure is not None and before.failure is None:
                 message = f"trial {trial.name} failed: {status.failure.reason}: {status.failure.message}"
                 yield RecordEvent("Warning", "TrialFailed", message[:1000])
+            if view.remark is not None:
+                yield RecordEvent("Warning", "PrometheusNotUsed", f"trial {trial.name}: {view.remark}"[:1000])
             if view.refusal is not None and before.message != status.message:
                 yield RecordEvent("Warning", "PodRefused", f"trial {trial.name}: {view.refusal}"[:1000])
             if status.interruptions > before.interruptions:
@@ -332,7 +342,7 @@ class _Deciding:
             yield PutStudyStatus(new)
 
     def _wake_at(self) -> datetime | None:
-        due = [at for view in self.views for at in (view.pod_due, view.stalled_at) if at is not None]
+        due = [at for view in self.views for at in (view.pod_due, view.stalled_at, view.asked_from) if at is not None]
         times = [at for at in due if at > self.now]
         if (deadline := self._deadline()) is not None and deadline > self.now and self.active:
             times.append(deadline)

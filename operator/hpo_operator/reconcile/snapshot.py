@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hpo_operator.reconcile.queries import Answer
+
 Raw = Mapping[str, Any]
 
 
@@ -23,10 +25,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One study, its trials, its Pods; by a Pod's name, its latest sample, or why it was refused at creation."""
+    """One study, its trials, its Pods; by a Pod's name, its latest sample, why it was refused at creation, and what a
+    Prometheus server said of it.
+    """
 
     study: Raw
     trials: tuple[Raw, ...] = ()
     pods: tuple[Raw, ...] = ()
     samples: Mapping[str, Sample] = field(default_factory=dict)
     refusals: Mapping[str, str] = field(default_factory=dict)
+    answers: Mapping[str, Answer] = field(default_factory=dict)

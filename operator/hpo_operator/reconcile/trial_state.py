@@ -9,7 +9,8 @@ otherwise         never seen       RUNNING: a Pod is created
                   WAITING          RUNNING: Pending, with what it waits for
                   RUNNING          RUNNING: with the latest sample
                   TERMINATING      RUNNING: its end tells
-                  SUCCEEDED        measured, or failure when there is no usable measurement
+                  SUCCEEDED        measured, or failure when there is no usable measurement;
+                                   RUNNING while a Prometheus server that is to be asked has not answered
                   INTERRUPTED      RUNNING: next attempt, after a pause; too many: failure
                   FAILED           failure
 Suspended wanted  never seen       RUNNING: no Pod is created
@@ -28,6 +29,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from hpo_engine import trial as engine
 from hpo_operator.api.study import StudySpec
@@ -44,6 +46,7 @@ from hpo_operator.manifests import names
 from hpo_operator.reconcile import clock
 from hpo_operator.reconcile.final_message import Refusal, Report, read_final_message
 from hpo_operator.reconcile.pod_facts import PodFacts, PodState
+from hpo_operator.reconcile.queries import SETTLE_SECONDS, Answer, Found, Question, Unusable, question
 from hpo_operator.reconcile.snapshot import Sample, Snapshot
 
 MAX_INTERRUPTIONS = 50
@@ -57,7 +60,9 @@ STALL_SECONDS = {PodState.WAITING: 20, PodState.TERMINATING: 60}
 class TrialView:
     """A trial as it should stand now. ``pod``: facts of its current Pod. ``pod_due``: when to create one, if ever.
 
-    ``refusal``: what the API server said when it was last asked for this Pod.
+    ``refusal``: what the API server said when it was last asked for this Pod. ``question``: what a Prometheus server is
+    to be asked before the trial is measured, not before ``asked_from``; ``unanswered``: why it could not answer so far.
+    ``remark``: what people should know about its measurement.
     """
 
     trial: HpoTrial
@@ -65,10 +70,21 @@ class TrialView:
     pod: PodFacts | None = None
     pod_due: datetime | None = None
     refusal: str | None = None
+    question: Question | None = None
+    unanswered: str | None = None
+    remark: str | None = None
+
+    @property
+    def asked_from(self) -> datetime | None:
+        if self.question is None:
+            return None
+        return clock.from_text(self.question.at) + timedelta(seconds=SETTLE_SECONDS)
 
     @property
     def stalled_at(self) -> datetime | None:
         """When people should be told that it does not go on, unless it does by then."""
+        if self.question is not None:
+            return clock.from_text(self.question.at) + timedelta(seconds=STALL_SECONDS[PodState.WAITING])
         if self.state is not engine.TrialState.RUNNING or self.pod is None or self.pod.since is None:
             return None
         return clock.from_text(self.pod.since) + timedelta(seconds=STALL_SECONDS[self.pod.state])
@@ -111,7 +127,13 @@ def view_trial(
         case PodState.WAITING | PodState.RUNNING | PodState.TERMINATING:
             return TrialView(_seen(trial, pod, snapshot.samples.get(name), levels), engine.TrialState.RUNNING, pod)
         case PodState.SUCCEEDED:
-            return _succeeded(_seen(trial, pod, snapshot.samples.get(name), levels), pod, spec, gpus, now)
+            seen = _seen(trial, pod, snapshot.samples.get(name), levels)
+            asked = None if stopping else question(trial, spec, snapshot.study["metadata"]["namespace"], pod)
+            answer = snapshot.answers.get(name)
+            if asked is not None and not isinstance(answer, Found | Unusable):
+                why = None if answer is None else answer.message
+                return TrialView(seen, engine.TrialState.RUNNING, pod, question=asked, unanswered=why)
+            return _succeeded(seen, pod, spec, gpus, now, answer if asked else None)
         case PodState.INTERRUPTED if stopping:
             return TrialView(_left_behind(trial, pod, gpus, now), engine.TrialState.STOPPED)
         case PodState.INTERRUPTED if suspending:
@@ -241,17 +263,20 @@ def _failed(trial: HpoTrial, pod: PodFacts, reason: str, message: str, gpus: int
     return TrialView(_with(_spent(trial, pod, gpus, now), failure=failure), engine.TrialState.FAILED, pod)
 
 
-def _succeeded(trial: HpoTrial, pod: PodFacts, spec: StudySpec, gpus: int, now: datetime) -> TrialView:
-    """Exit 0: the trainer's own report counts, or else the last sample of its /metrics."""
+def _succeeded(
+    trial: HpoTrial, pod: PodFacts, spec: StudySpec, gpus: int, now: datetime, answer: Answer | None
+) -> TrialView:
+    """Exit 0: what Prometheus says counts, if it was asked; else the trainer's own report; else the last sample."""
     metric = spec.objective.metric
     report = read_final_message(pod.final_message, metric)
-    if isinstance(report, Refusal):
-        return _failed(trial, pod, report.reason, report.message, gpus, now)
-    status = trial.status
-    if report is None and (status.sampled_pod != pod.name or status.objective is None):
+    asked = f"Prometheus: {answer.message}; " if isinstance(answer, Unusable) else ""
+    measurement = _measurement(trial, pod, report, answer.value if isinstance(answer, Found) else None)
+    if measurement is None and isinstance(report, Refusal):
+        return _failed(trial, pod, report.reason, f"{asked}{report.message}", gpus, now)
+    if measurement is None:
         message = f"the container ended well, but neither its termination message nor its /metrics held {metric!r}"
-        return _failed(trial, pod, "MetricMissing", message, gpus, now)
-    measurement = _measurement(trial, pod, report)
+        return _failed(trial, pod, "MetricMissing", f"{asked}{message}", gpus, now)
+    status = trial.status
     trial = _with(
         _spent(trial, pod, gpus, now),
         measurements=[*status.measurements, measurement],
@@ -260,27 +285,35 @@ def _succeeded(trial: HpoTrial, pod: PodFacts, spec: StudySpec, gpus: int, now: 
         curve=_extended(status.curve, measurement.resource, measurement.value),
         sampled_pod=None,
     )
-    return TrialView(trial, engine.TrialState.REPORTED, pod)
+    remark = f"{asked}its {measurement.source} counts instead" if asked else None
+    return TrialView(trial, engine.TrialState.REPORTED, pod, remark=remark)
 
 
-def _measurement(trial: HpoTrial, pod: PodFacts, report: Report | None) -> Measurement:
-    """Its resource is the one that was asked for: a rung compares its trials there."""
+def _measurement(
+    trial: HpoTrial, pod: PodFacts, report: Report | Refusal | None, asked: float | None
+) -> Measurement | None:
+    """None when nobody tells the objective. Its resource is the one asked for: a rung compares its trials there.
+
+    ``asked``: what Prometheus said, which is the objective whatever else was reported.
+    """
     spec, status = trial.spec, trial.status
-    if report is None:
-        assert status.objective is not None  # judged by the caller
-        seconds = clock.seconds_between(pod.started, pod.finished)
+    ran = clock.seconds_between(pod.started, pod.finished)
+    if isinstance(report, Report):
         return Measurement(
-            rung=spec.rung, resource=spec.resource, value=status.objective, source="MetricsEndpoint", seconds=seconds
+            rung=spec.rung,
+            resource=spec.resource,
+            value=report.value if asked is None else asked,
+            metrics=report.metrics,
+            source="TerminationMessage" if asked is None else "Prometheus",
+            seconds=ran if report.seconds is None else report.seconds,
+            peak_memory_bytes=report.peak_memory_bytes,
         )
-    return Measurement(
-        rung=spec.rung,
-        resource=spec.resource,
-        value=report.value,
-        metrics=report.metrics,
-        source="TerminationMessage",
-        seconds=report.seconds if report.seconds is not None else clock.seconds_between(pod.started, pod.finished),
-        peak_memory_bytes=report.peak_memory_bytes,
-    )
+    sampled = status.objective if report is None and status.sampled_pod == pod.name else None
+    value = sampled if asked is None else asked
+    if value is None:
+        return None
+    source: Literal["MetricsEndpoint", "Prometheus"] = "MetricsEndpoint" if asked is None else "Prometheus"
+    return Measurement(rung=spec.rung, resource=spec.resource, value=value, source=source, seconds=ran)
 
 
 def _tail(text: str) -> str:

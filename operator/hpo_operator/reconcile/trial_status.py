@@ -76,6 +76,10 @@ def _running(view: TrialView, now: datetime) -> tuple[Phase, str, str]:
     if view.refusal is not None:
         refused = why_refused(view.refusal)
         return "Pending", refused.reason, refused.message
+    if view.question is not None:
+        if view.unanswered is not None:
+            return "Running", "PrometheusUnavailable", f"its objective is asked for again: {view.unanswered}"
+        return "Running", "QueryingPrometheus", f"trained; the server {view.question.server} is asked for its objective"
     if view.is_training and view.pod is not None:
         if view.pod.state is PodState.TERMINATING and view.stalled_at is not None and now >= view.stalled_at:
             return (
