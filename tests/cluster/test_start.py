@@ -23,6 +23,10 @@ from stand.studies import Studies, toy_study
     [
         ({"HPO_OPERATOR_KUBECONFIG": "/absent/kubeconfig"}, "/absent/kubeconfig: no such kubeconfig"),
         ({}, "no API server: expected HPO_OPERATOR_KUBECONFIG, KUBECONFIG, ~/.kube/config or a Pod's service account"),
+        (
+            {"HPO_OPERATOR_PROMETHEUS": "default=prometheus:9090"},
+            "HPO_OPERATOR_PROMETHEUS: expected NAME=http://ADDRESS, found 'default=prometheus:9090'",
+        ),
         ({"HPO_OPERATOR_LEASE": "hpo-operator"}, "HPO_OPERATOR_LEASE: expected namespace/name, found 'hpo-operator'"),
     ],
 )

@@ -256,6 +256,12 @@ def test_a_file_that_is_not_there(runs: Runs) -> None:
     assert invoke("validate", str(runs.file)) == (2, f"{runs.file}: No such file or directory\n")
 
 
+def test_a_prometheus_server_without_an_address(runs: Runs) -> None:
+    runs.write(toy_study(script()))
+    code, output = invoke("run", str(runs.file), "--prometheus", "prometheus:9090", "--state", str(runs.state))
+    assert (code, output) == (2, "--prometheus: expected NAME=http://ADDRESS, found 'prometheus:9090'\n")
+
+
 @pytest.mark.parametrize("volume", ["work", "work=/nowhere/at/all"])
 def test_a_volume_that_is_none(runs: Runs, volume: str) -> None:
     runs.write(toy_study(script()))
