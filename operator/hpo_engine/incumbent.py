@@ -41,3 +41,27 @@ def incumbent(study: Study, trials: Collection[Trial]) -> Trial | None:
                     if kept is None or (loss, trial.index) < kept[:2]:
                         best[m.resource] = (loss, trial.index, trial)
     return best[top][2] if top >= 0 else None
+
+
+def ranked(study: Study, trials: Collection[Trial]) -> tuple[list[Trial], int]:
+    """The trials that the incumbent is compared with, itself the first, and the resource at which: its highest.
+
+    No trials and 0 while there is no incumbent.
+    """
+    best = incumbent(study, trials)
+    if best is None:
+        return [], 0
+    top = max(m.resource for m in best.measurements)
+
+    def feasible(trial: Trial) -> bool:
+        return all(study.fulfils(m) for m in trial.measurements if m.resource == top)
+
+    losses = {
+        trial.index: loss
+        for trial in trials
+        if trial.state is not TrialState.FAILED
+        and feasible(trial)
+        and (loss := loss_at(study.objective, trial, top)) is not None
+        and math.isfinite(loss)
+    }
+    return sorted((t for t in trials if t.index in losses), key=lambda t: (losses[t.index], t.index)), top

@@ -13,6 +13,7 @@ from hpo_operator.api.goals import Belief, Constraint, PrometheusQuery, SecondOb
 from hpo_operator.api.model import ApiModel, Rule
 from hpo_operator.api.parameters import Parameter
 from hpo_operator.api.quantities import Duration, Quantity
+from hpo_operator.api.retention import Retention
 from hpo_operator.api.study_status import StudyStatus
 from hpo_operator.api.tasks import (
     TASKS,
@@ -244,6 +245,7 @@ class StudySpec(ApiModel):
         False,
         description="Give all Pods back, after their checkpoints, and start none; false again: go on from there. The wall clock stands meanwhile.",
     )
+    retention: Retention = Field(Retention(), description="What of ended trials is kept.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Same seed, same history: same suggestions.")
     trainer: Trainer = Field(description="What trains a trial.")
 

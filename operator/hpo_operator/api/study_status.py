@@ -64,6 +64,7 @@ class StudyStatus(ApiModel):
         0.0, ge=0, description="How long it was suspended before; the wall clock of the budget leaves it out."
     )
     completion_time: Time | None = Field(None, description="When it ended.")
+    cleaning: str = Field("", max_length=1024, description="What keeps checkpoints from being deleted, if anything.")
     spec_digests: dict[str, str] = Field(
         default_factory=dict, description="Fingerprints of the sections that may not change, as accepted."
     )

@@ -157,6 +157,9 @@ class TrialStatus(ApiModel):
     digest: str = Field(
         "", max_length=64, description="Fingerprint of all that decisions were told of the trial, for hpo replay."
     )
+    checkpoint_deleted: bool = Field(
+        False, description="Its checkpoint was deleted, by the study's retention; if it ever goes on, it trains anew."
+    )
     gpu_seconds: float = Field(0.0, ge=0, description="GPU-seconds of all ended Pods.")
     start_time: Time | None = Field(None, description="When its first Pod started.")
     completion_time: Time | None = Field(None, description="When it ended.")

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hpo_engine.incumbent import incumbent, loss_at
-from hpo_engine.study import Study as EngineStudy
-from hpo_engine.trial import Trial, TrialState
+from hpo_engine.incumbent import ranked
+from hpo_engine.trial import Trial
 from hpo_operator.api.parse import parse_study, parse_trial
 from hpo_operator.api.study import Study, Volume
 from hpo_operator.cli.analysis import load_study
@@ -61,7 +59,7 @@ def finished_study(name: str, state: Path, claims: Mapping[str, Path], most: int
         )
     if study.spec.trainer.data is None:
         raise FinalizeError(f"{study.name}: spec.trainer.data names no volume with the data set")
-    ranked, top = _ranked(stored.study, stored.trials)
+    order, top = ranked(stored.study, stored.trials)
     candidates = [
         {
             "trial": trial_name(study.name, trial.index),
@@ -69,7 +67,7 @@ def finished_study(name: str, state: Path, claims: Mapping[str, Path], most: int
             "value": trial.value_at(top),
             "resource": top,
         }
-        for trial in ranked[:most]
+        for trial in order[:most]
     ]
     if not candidates:
         raise FinalizeError(f"{study.name}: no trial has been measured yet; run the study first: hpo run")
@@ -78,27 +76,6 @@ def finished_study(name: str, state: Path, claims: Mapping[str, Path], most: int
         _directory(study.spec.trainer.data, claims, folder),
         {"study": _facts(raw, store.all("trials")), "candidates": candidates},
     )
-
-
-def _ranked(study: EngineStudy, trials: tuple[Trial, ...]) -> tuple[list[Trial], int]:
-    """Feasible trials at the best trial's resource, the best first, and that resource."""
-    best = incumbent(study, trials)
-    if best is None:
-        return [], 0
-    top = max(m.resource for m in best.measurements)
-
-    def feasible(trial: Trial) -> bool:
-        return all(study.fulfils(m) for m in trial.measurements if m.resource == top)
-
-    losses = {
-        trial.index: loss
-        for trial in trials
-        if trial.state is not TrialState.FAILED
-        and feasible(trial)
-        and (loss := loss_at(study.objective, trial, top)) is not None
-        and math.isfinite(loss)
-    }
-    return sorted((t for t in trials if t.index in losses), key=lambda t: (losses[t.index], t.index)), top
 
 
 def _checkpoint(study: Study, trial: Trial, store: ObjectStore, claims: Mapping[str, Path], folder: Path) -> Path:

@@ -73,7 +73,7 @@ class KubeCluster:
         pods = await self._server.request("GET", _pods(key.namespace), query=mine)
         uid = study["metadata"]["uid"]
         owned = [trial for trial in trials["items"] if _owner_uid(trial) == uid]
-        uids = {trial["metadata"]["uid"] for trial in owned}
+        uids = {uid} | {trial["metadata"]["uid"] for trial in owned}
         return Snapshot(study, tuple(owned), tuple(pod for pod in pods["items"] if _owner_uid(pod) in uids))
 
     async def perform(self, study: Raw, action: Action, now: datetime) -> None:

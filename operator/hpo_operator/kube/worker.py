@@ -169,9 +169,10 @@ class StudyWorker:
         if decision is None:
             return None
         status = (self._snapshot.study.get("status") or {}) if self._snapshot else {}
-        if status.get("completionTime") or status.get("phase") == "Invalid":
+        over = status.get("completionTime") or status.get("phase") == "Invalid"
+        if over and decision.wake_at is None:
             return None
-        times = [RESYNC_SECONDS]
+        times = [] if over else [RESYNC_SECONDS]
         if decision.training:
             times.append(max(0.0, self._sample_due - asyncio.get_running_loop().time()))
         if decision.questions:

@@ -14,7 +14,7 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from hpo_operator.kube.cluster import StudyKey, event_manifest
-from hpo_operator.local.pod_process import NodeSettings, PodProcess
+from hpo_operator.local.pod_process import NodeSettings, PodProcess, remove_files
 from hpo_operator.local.store import Object, ObjectStore
 from hpo_operator.manifests.pod import METRICS_PORT
 from hpo_operator.reconcile.actions import (
@@ -117,6 +117,10 @@ class MemoryCluster:
     def _delete(self, name: str, now: datetime) -> None:
         pod = self.store.get("pods", name)
         if pod is None:
+            return
+        if _phase(pod) not in ("Pending", "Running"):
+            self.store.remove("pods", name)
+            remove_files(pod, self._node)
             return
         self.store.put("pods", pod | {"metadata": pod["metadata"] | {"deletionTimestamp": to_text(now)}})
         if name in self._running:

@@ -57,15 +57,23 @@ class NodeSettings:
     """How often a Pod that cannot start yet (a missing volume) is tried again."""
 
 
+def pod_directory(manifest: Mapping[str, Any], settings: NodeSettings) -> Path:
+    """Where the node keeps the Pod's files."""
+    metadata = manifest["metadata"]
+    return settings.root.resolve() / str(metadata.get("uid") or f"{metadata.get('namespace')}_{metadata['name']}")
+
+
+def remove_files(manifest: Mapping[str, Any], settings: NodeSettings) -> None:
+    """Delete the files of a Pod that does not run, its emptyDir volumes included."""
+    shutil.rmtree(pod_directory(manifest, settings), ignore_errors=True)
+
+
 class PodProcess:
     """One Pod on this machine. ``run`` once; ``stop`` at any time, also more than once."""
 
     def __init__(self, manifest: Mapping[str, Any], settings: NodeSettings, pod_ip: str) -> None:
         self.manifest = manifest
-        metadata = manifest["metadata"]
-        self.directory = settings.root.resolve() / str(
-            metadata.get("uid") or f"{metadata.get('namespace')}_{metadata['name']}"
-        )
+        self.directory = pod_directory(manifest, settings)
         self.log_path = self.directory / "log"
         self._settings = settings
         self.pod_ip = pod_ip
@@ -97,7 +105,7 @@ class PodProcess:
 
     def remove(self) -> None:
         """Delete the Pod's files, its emptyDir volumes included. Only after ``run`` has ended."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        remove_files(self.manifest, self._settings)
 
     async def _run(self, on_status: OnStatus) -> Status:
         rejection = _rejection(self.manifest)

@@ -22,6 +22,11 @@ def pod_name(trial: str, rung: int, attempt: int) -> str:
     return f"{trial}-r{rung}-a{attempt}"
 
 
+def cleaner_name(study: str) -> str:
+    """``<study>-clean``; no trial's Pod can have this name."""
+    return f"{study}-clean"
+
+
 def event_name(about: str, uid: str, reason: str, message: str) -> str:
     """The same event about the same object always has the same name, so that it is told once."""
     digest = hashlib.sha256(f"{uid}\n{reason}\n{message}".encode()).hexdigest()

@@ -56,7 +56,7 @@ def pod_manifest(study: Study, trial: HpoTrial, settings: PodSettings) -> Manife
             "annotations": given.get("annotations") or {},
             "ownerReferences": [names.owner_reference("HPOTrial", trial.name, trial.uid)],
         },
-        "spec": _restricted(_with_contract(template["spec"], study, trial)),
+        "spec": restricted(_with_contract(template["spec"], study, trial)),
     }
 
 
@@ -160,23 +160,23 @@ def _volumes(study: Study, trial: HpoTrial) -> tuple[list[Manifest], list[Manife
         volumes.append(
             {"name": "hpo-data", "persistentVolumeClaim": {"claimName": trainer.data.claim_name, "readOnly": True}}
         )
-        mounts.append({"name": "hpo-data", "mountPath": DATA_PATH, "readOnly": True} | _sub_path(trainer.data.sub_path))
+        mounts.append({"name": "hpo-data", "mountPath": DATA_PATH, "readOnly": True} | sub_path(trainer.data.sub_path))
     folder = names.checkpoint_folder(study.uid, trial.name)
-    volumes.append({"name": "hpo-checkpoints"} | _checkpoint_source(trainer.checkpoints))
+    volumes.append({"name": "hpo-checkpoints"} | checkpoint_source(trainer.checkpoints))
     inside = "/".join(part for part in (trainer.checkpoints.sub_path if trainer.checkpoints else "", folder) if part)
-    mounts.append({"name": "hpo-checkpoints", "mountPath": CHECKPOINT_PATH} | _sub_path(inside))
+    mounts.append({"name": "hpo-checkpoints", "mountPath": CHECKPOINT_PATH} | sub_path(inside))
     return volumes, mounts
 
 
-def _checkpoint_source(volume: Volume | None) -> Manifest:
+def checkpoint_source(volume: Volume | None) -> Manifest:
     return {"emptyDir": {}} if volume is None else {"persistentVolumeClaim": {"claimName": volume.claim_name}}
 
 
-def _sub_path(path: str) -> Manifest:
+def sub_path(path: str) -> Manifest:
     return {"subPath": path} if path else {}
 
 
-def _restricted(spec: Manifest) -> Manifest:
+def restricted(spec: Manifest) -> Manifest:
     """Meet the restricted profile; what a template says within it stays."""
     pod_context = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}} | (
         spec.get("securityContext") or {}

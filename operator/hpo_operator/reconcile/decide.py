@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from hpo_engine.fidelity import watched_levels
-from hpo_engine.incumbent import incumbent
+from hpo_engine.incumbent import incumbent, ranked
 from hpo_engine.memory import Memory
 from hpo_engine.planner import Plan, Promotion, plan
 from hpo_engine.trial import Trial, TrialState
@@ -25,7 +25,7 @@ from hpo_operator.api.trial import HpoTrial, Step, TrialStatus
 from hpo_operator.manifests import names
 from hpo_operator.manifests.pod import PodSettings, pod_manifest
 from hpo_operator.manifests.trial import trial_manifest
-from hpo_operator.reconcile import clock, study_status
+from hpo_operator.reconcile import clock, retention, study_status
 from hpo_operator.reconcile.actions import (
     Action,
     CreatePod,
@@ -119,13 +119,16 @@ class _Deciding:
         template = study.spec.trainer.pod_template
         limits = study.spec.trainer.resources.dump()
         self.gpus = gpu_count(template["spec"] if template else {"containers": [{"resources": limits}]})
-        pods = {facts.name: facts for facts in map(read_pod, snapshot.pods)}
+        self.snapshot = snapshot
+        self.pods = pods = {facts.name: facts for facts in map(read_pod, snapshot.pods)}
+        self.cleaner = retention.Cleaner.of(study, snapshot, now)
         self.engine_study = engine_study.engine_study(study.spec)
         levels = watched_levels(self.engine_study)
         self.number = next_decision(trials)
         self.views = [
             self._recorded(view_trial(trial, study.spec, pods, snapshot, self.gpus, now, levels)) for trial in trials
         ]
+        self.stored = {trial.name: trial for trial in trials}
         self.before = {trial.name: trial.status for trial in trials}
         self.texts = {trial.spec.index: trial.spec.parameters for trial in trials}
         self.history: list[Trial] = [
@@ -143,13 +146,16 @@ class _Deciding:
         ending = self._ending(over, next_steps)
         ended = ending is not None and self.active == 0
         stops = self._stops(next_steps, ending)
-        statuses = [trial_status(view, self.study.spec, ended, self.now) for view in self.views]
+        statuses = retention.with_checkpoints(
+            [trial_status(view, self.study.spec, ended, self.now) for view in self.views], self.views, self.cleaner
+        )
         hold = self._hold(statuses)
         actions = [
             *self._trial_statuses(statuses),
             *self._suspensions(suspended, stops),
             *self._planned(next_steps, stops),
             *self._pods(stops),
+            *self._retained(ended),
             *self._study_status(statuses, ending if ended else None, hold),
         ]
         return Decision(
@@ -315,14 +321,31 @@ class _Deciding:
             letting_go = unwanted or (self.study.spec.suspend and view.state is TrialState.RUNNING)
             if letting_go and view.pod is not None and view.pod.state in (PodState.WAITING, PodState.RUNNING):
                 yield DeletePod(view.pod.name)
-            if not letting_go and view.refusal is None and view.pod_due is not None and view.pod_due <= self.now:
+            held = self.cleaner is not None and view.trial.name in self.cleaner.holds
+            free = not letting_go and not held and view.refusal is None
+            if free and view.pod_due is not None and view.pod_due <= self.now:
                 yield CreatePod(pod_manifest(self.study, view.trial, self.settings))
+
+    def _retained(self, ended: bool) -> Iterator[Action]:
+        """What of ended trials can go."""
+        kept = self.study.spec.retention
+        idle = kept.best_checkpoints is None and self.cleaner is None
+        if idle and len(self.pods) <= min(kept.finished_pods, kept.failed_pods):
+            return
+        order, _ = ranked(self.engine_study, self.history)
+        most = kept.best_checkpoints or retention.BEST
+        best = {names.trial_name(self.study.name, trial.index) for trial in order[:most]}
+        yield from retention.cleaning(
+            self.study, self.views, best, self.cleaner, self.snapshot, ended, self.settings, self.now
+        )
+        yield from retention.surplus_pods(kept, self.stored, self.snapshot.pods, self.pods, best)
 
     def _study_status(
         self, statuses: Sequence[TrialStatus], ending: Ending | None, hold: Ending | None
     ) -> Iterator[Action]:
         study, old = self.study, self.study.status
         new = study_status.folded_status(study, statuses, self.best, ending, hold, self._gpu_hours(), self.now)
+        new = new.model_copy(update={"cleaning": self.cleaner.trouble if self.cleaner is not None else ""})
         if not old.conditions or old.phase == "Invalid":
             yield RecordEvent(
                 "Normal",
@@ -336,6 +359,8 @@ class _Deciding:
         moving = not any(c.type == "Progressing" and c.status == "False" for c in old.conditions)
         if hold is not None and (moving or old.reason != hold.reason):
             yield RecordEvent("Warning", hold.reason, hold.message[:1000])
+        if new.cleaning and new.cleaning != old.cleaning:
+            yield RecordEvent("Warning", "CleaningFailed", new.cleaning)
         if ending is not None and old.completion_time is None:
             yield RecordEvent("Normal" if ending.success else "Warning", ending.reason, ending.message)
         if new != old:
@@ -346,6 +371,9 @@ class _Deciding:
         times = [at for at in due if at > self.now]
         if (deadline := self._deadline()) is not None and deadline > self.now and self.active:
             times.append(deadline)
+        refused = names.cleaner_name(self.study.name) in self.snapshot.refusals
+        if (again := retention.look_again(self.cleaner, refused, self.now)) is not None:
+            times.append(again)
         return min(times, default=None)
 
 
