@@ -53,6 +53,16 @@ def test_more_trials_later_go_on(runs: Runs, tmp_path: Path) -> None:
     assert all(noted == ["began", "ended"] for noted in runs.runs().values())
 
 
+def test_only_the_best_checkpoints_and_few_pods_stay(runs: Runs) -> None:
+    store = runs.serve(toy_study(script(), trials=6, retention={"bestCheckpoints": 2, "finishedPods": 1}))
+    losses = {index: value for index, (_, [value]) in results(store).items()}
+    best = sorted(losses, key=lambda index: losses[index])[:2]
+    assert set(runs.runs()) == {f"{NAME}-{index}" for index in best}
+    pods = {pod["metadata"]["name"] for pod in store.all("pods")}
+    assert pods == {f"{NAME}-{index}-r0-a0" for index in {*best, max(set(losses) - set(best))}}
+    assert {path.name for path in (runs.state / NAME / "processes").iterdir()} == pods
+
+
 def test_a_script_that_only_serves_metrics_is_measured(runs: Runs) -> None:
     program = """
 import os, time

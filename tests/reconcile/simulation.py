@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
+from hpo_operator.manifests.cleaner import cleaned_trials
+from hpo_operator.manifests.names import TRIAL_LABEL
 from hpo_operator.reconcile import clock
 from hpo_operator.reconcile.actions import (
     Action,
@@ -56,7 +58,11 @@ def dice(parameters: dict[str, Any], resource: int) -> Run:
 
 
 class SimulatedCluster:
-    """One study, its trials and its Pods. ``most_alive`` is the largest number of Pods that had not ended at once."""
+    """One study, its trials and its Pods. ``most_alive`` is the largest number of Pods that had not ended at once.
+
+    ``checkpoints``: names of the trials that have one. ``cleaned``: (trial, its phase then), as it
+    was deleted by a cleaning Pod.
+    """
 
     def __init__(self, study: Raw, train: Train = dice) -> None:
         self.study, self.train = copy.deepcopy(study), train
@@ -68,6 +74,8 @@ class SimulatedCluster:
         self.now: datetime = NOW
         self.events: list[RecordEvent] = []
         self.created_pods: list[str] = []
+        self.checkpoints: set[str] = set()
+        self.cleaned: list[tuple[str, str]] = []
         self.most_alive = 0
         self._ends: dict[str, tuple[datetime, Run]] = {}
 
@@ -135,11 +143,18 @@ class SimulatedCluster:
 
     def start_pods(self) -> None:
         for name, pod in self.pods.items():
-            if pod["status"]["phase"] == "Pending":
+            if pod["status"]["phase"] == "Pending" and TRIAL_LABEL not in pod["metadata"]["labels"]:
+                self._begin(name, Run("", seconds=5.0))
+            elif pod["status"]["phase"] == "Pending":
                 env = {e["name"]: e.get("value") for e in pod["spec"]["containers"][0]["env"]}
                 outcome = self.train(json.loads(env["HPO_PARAMETERS"]), int(env.get("HPO_RESOURCE") or 0))
-                self._ends[name] = (self.now + timedelta(seconds=outcome.seconds), outcome)
-                pod["status"] = self._container("Running", {"running": {"startedAt": clock.to_text(self.now)}})
+                self.checkpoints.add(pod["metadata"]["labels"][TRIAL_LABEL])
+                self._begin(name, outcome)
+
+    def _begin(self, name: str, outcome: Run) -> None:
+        self._ends[name] = (self.now + timedelta(seconds=outcome.seconds), outcome)
+        state = {"running": {"startedAt": clock.to_text(self.now)}}
+        self.pods[name]["status"] = self._container("Running", state, self._trainer(name))
 
     def alive(self) -> list[str]:
         return [name for name, pod in self.pods.items() if pod["status"]["phase"] in ("Pending", "Running")]
@@ -228,12 +243,21 @@ class SimulatedCluster:
         started = pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
         times = {"startedAt": started, "finishedAt": clock.to_text(self.now)}
         state = {"terminated": {"exitCode": outcome.code, "message": outcome.message} | times}
-        pod["status"] = self._container("Failed" if outcome.code else "Succeeded", state)
+        pod["status"] = self._container("Failed" if outcome.code else "Succeeded", state, self._trainer(name))
         self._ends.pop(name, None)
+        if TRIAL_LABEL not in pod["metadata"]["labels"] and outcome.code == 0:
+            for trial in sorted(cleaned_trials(pod)):
+                phase = self.trials[trial]["status"]["phase"] if trial in self.trials else ""
+                self.cleaned.append((trial, phase))
+                self.checkpoints.discard(trial)
+
+    def _trainer(self, pod: str) -> str:
+        name: str = self.pods[pod]["spec"]["containers"][0]["name"]
+        return name
 
     @staticmethod
-    def _container(phase: str, state: Raw) -> Raw:
-        return {"phase": phase, "containerStatuses": [{"name": "trainer", "state": state}]}
+    def _container(phase: str, state: Raw, name: str) -> Raw:
+        return {"phase": phase, "containerStatuses": [{"name": name, "state": state}]}
 
 
 def _stored(value: Raw) -> Raw:

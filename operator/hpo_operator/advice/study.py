@@ -69,6 +69,7 @@ def _spec(wish: Wish, given: Fingerprint, machine: Machine, draft: Draft) -> Blo
                 Entry("wallClock", "12h"),
             ),
         ),
+        Entry("retention", {"bestCheckpoints": 10}, "checkpoints of other ended trials are deleted"),
         Entry("seed", 1),
         Entry("trainer", (Entry(wish.task, fixed), *rest)),
     )

@@ -20,6 +20,6 @@ class Retention(ApiModel):
         100,
         ge=0,
         le=10000,
-        description="Ended Pods that are kept for their logs, the newest; those of the best trials are kept as well.",
+        description="Ended Pods that are kept for their logs, the newest; the last ones of the best trials are kept as well.",
     )
     failed_pods: int = Field(100, ge=0, le=10000, description="Failed Pods that are kept besides, the newest.")

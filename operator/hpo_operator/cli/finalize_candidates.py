@@ -43,6 +43,8 @@ class FinishedStudy:
 def finished_study(name: str, state: Path, claims: Mapping[str, Path], most: int) -> FinishedStudy:
     """At most ``most`` candidates: the best by the objective among those trained as far as the best.
 
+    A trial whose checkpoint the study's retention has deleted is none.
+
     Raises:
         FinalizeError: no trial of a built-in task was measured, or its files are not here.
         AnalysisError: no study is stored under this name.
@@ -60,6 +62,7 @@ def finished_study(name: str, state: Path, claims: Mapping[str, Path], most: int
     if study.spec.trainer.data is None:
         raise FinalizeError(f"{study.name}: spec.trainer.data names no volume with the data set")
     order, top = ranked(stored.study, stored.trials)
+    deleted = {t["spec"]["index"] for t in store.all("trials") if (t.get("status") or {}).get("checkpointDeleted")}
     candidates = [
         {
             "trial": trial_name(study.name, trial.index),
@@ -67,7 +70,7 @@ def finished_study(name: str, state: Path, claims: Mapping[str, Path], most: int
             "value": trial.value_at(top),
             "resource": top,
         }
-        for trial in order[:most]
+        for trial in [t for t in order if t.index not in deleted][:most]
     ]
     if not candidates:
         raise FinalizeError(f"{study.name}: no trial has been measured yet; run the study first: hpo run")

@@ -167,7 +167,7 @@ def surplus_pods(
 ) -> Iterator[Action]:
     """Ended Pods beyond those that are kept, the oldest first.
 
-    ``stored``: the trials by name, as the API server holds them; ``best``: names of trials whose Pods stay.
+    ``stored``: the trials by name, as the API server holds them; ``best``: names of trials whose last Pods stay.
     """
     spent = [pod for pod in pods if _is_spent(pod, facts, stored, best)]
     for failed, most in ((True, retention.failed_pods), (False, retention.finished_pods)):
@@ -181,10 +181,12 @@ def _is_spent(pod: Raw, facts: Mapping[str, PodFacts], stored: Mapping[str, HpoT
     """Whether the Pod has ended and its trial's stored status has what it said."""
     meta = pod["metadata"]
     trial = stored.get((meta.get("labels") or {}).get(names.TRIAL_LABEL, ""))
-    if trial is None or trial.name in best or facts[meta["name"]].state not in ENDED or "deletionTimestamp" in meta:
+    if trial is None or facts[meta["name"]].state not in ENDED or "deletionTimestamp" in meta:
         return False
     if meta["name"] != names.pod_name(trial.name, trial.spec.rung, trial.status.attempt):
         return True  # an earlier rung's or attempt's
+    if trial.name in best:
+        return False
     return trial.status.failure is not None or any(m.rung == trial.spec.rung for m in trial.status.measurements)
 
 
