@@ -28,8 +28,8 @@ class Rationale(ApiModel):
 class Step(ApiModel):
     """One thing that was decided about a trial, with what the decision depended on besides the trials.
 
-    Decisions of a study are counted from 1. What decision n was made from is what has a number of at most n in the
-    statuses, and below n in the steps.
+    Decisions of a study that lead to steps are counted from 1. Decision n was made from what has a number of at most n
+    in the statuses, and below n in the steps.
     """
 
     decision: int = Field(ge=1, description="Number of the decision in its study.")

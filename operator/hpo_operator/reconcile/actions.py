@@ -28,7 +28,8 @@ class PatchTrialSpec:
 
 @dataclass(frozen=True)
 class PutTrialStatus:
-    """Replace a trial's status."""
+    """Replace a trial's status. All of a decision's are stored before its trials are created or their specs patched:
+    what a step was decided from must not go missing, or it could not be decided again (see ``record``)."""
 
     name: str
     status: TrialStatus

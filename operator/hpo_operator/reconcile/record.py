@@ -1,9 +1,10 @@
 """When each thing became known: decisions are counted, and what a decision is the first to see gets its number.
 
 The count is a logical clock (Lamport 1978, "Time, Clocks, and the Ordering of Events in a Distributed System"), and
-stored nowhere: the next number is one more than the largest in any trial. A decision puts the statuses before it acts,
-so whatever a step was decided from is stored, with a number of at most its own, before the step is. A decision that
-was performed in part leaves the first of its steps; the rest is decided again, with a number of its own.
+stored nowhere: only decisions that lead to steps count, and the next number is one more than the largest of any step.
+Statuses are put before steps are, so whatever a step was decided from is stored, with a number of at most its own,
+before the step is. A decision that was performed in part leaves some of its steps; the rest is decided again, with the
+next number.
 
 The digest of a trial grows with what decisions are told of it, and is never worked out anew from what is stored: what
 is changed behind the operator's back does not match it any more.
@@ -13,8 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from hpo_operator.api.trial import HpoTrial, Measurement, TrialStatus, WatchedPoint
@@ -24,7 +24,7 @@ Item = TypeVar("Item", Measurement, WatchedPoint)
 
 def next_decision(trials: Iterable[HpoTrial]) -> int:
     """The number of the decision that is about to be made."""
-    return 1 + max((number for trial in trials for number in _numbers(trial)), default=0)
+    return max((n for trial in trials for n in _least(trial)), default=1)
 
 
 def recorded(trial: HpoTrial, stopped: bool, decision: int) -> HpoTrial:
@@ -43,17 +43,18 @@ def recorded(trial: HpoTrial, stopped: bool, decision: int) -> HpoTrial:
         changes["found_in"] = decision
     if not changes:
         return trial
-    numbered = status.model_copy(update=changes)
-    told = _told(numbered)[decision]
-    digest = _extended(status.digest, decision, told)
+    known, numbered = _told(status), status.model_copy(update=changes)
+    digest = status.digest
+    for item in _told(numbered):
+        digest = digest if item in known else _extended(digest, item)
     return trial.model_copy(update={"status": numbered.model_copy(update={"digest": digest})})
 
 
 def expected_digest(status: TrialStatus) -> str:
     """The digest that belongs to what is stored."""
     digest = ""
-    for decision, told in sorted(_told(status).items()):
-        digest = _extended(digest, decision, told)
+    for item in _told(status):
+        digest = _extended(digest, item)
     return digest
 
 
@@ -61,24 +62,24 @@ def _numbered(items: Sequence[Item], decision: int) -> list[Item]:
     return [item.model_copy(update={"decision": item.decision or decision}) for item in items]
 
 
-def _extended(digest: str, decision: int, told: list[Any]) -> str:
-    text = json.dumps([digest, decision, told], sort_keys=True, allow_nan=False)
+def _extended(digest: str, item: list[Any]) -> str:
+    text = json.dumps([digest, item], sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _told(status: TrialStatus) -> Mapping[int, list[Any]]:
-    """By the number of a decision, all that it was the first to know of this trial."""
-    found: defaultdict[int, list[Any]] = defaultdict(list)
-    items: list[Measurement | WatchedPoint] = [*status.measurements, *status.watched]
-    for item in items:
-        if item.decision is not None:
-            found[item.decision].append([type(item).__name__, item.dump()])
+def _told(status: TrialStatus) -> list[list[Any]]:
+    """[number of a decision, place, what it was the first to know], in the order in which it became known.
+
+    Within one number: that the trial is there, what it was watched by, its measurement, its failure or its stop.
+    """
+    watched = [[p.decision, 1, p.dump()] for p in status.watched if p.decision is not None]
+    measured = [[m.decision, 2, m.dump()] for m in status.measurements if m.decision is not None]
+    found = [] if status.found_in is None else [[status.found_in, 0, "found"]]
+    stopped = [] if status.stopped_in is None else [[status.stopped_in, 4, "stopped"]]
+    failed = []
     if status.failure is not None and status.failure.decision is not None:
-        found[status.failure.decision].append(["failure", status.failure.dump()])
-    for name, decision in (("found", status.found_in), ("stopped", status.stopped_in)):
-        if decision is not None:
-            found[decision].append([name])
-    return found
+        failed = [[status.failure.decision, 3, status.failure.dump()]]
+    return sorted([*found, *watched, *measured, *failed, *stopped], key=lambda item: item[:2])
 
 
 def observed_by(status: TrialStatus) -> Iterator[int]:
@@ -90,6 +91,7 @@ def observed_by(status: TrialStatus) -> Iterator[int]:
         yield status.failure.decision
 
 
-def _numbers(trial: HpoTrial) -> Iterator[int]:
-    yield from (step.decision for step in trial.spec.steps)
+def _least(trial: HpoTrial) -> Iterator[int]:
+    """What the next decision's number is not below. (What was observed is only ahead of the steps after deletions.)"""
+    yield from (step.decision + 1 for step in trial.spec.steps)
     yield from observed_by(trial.status)

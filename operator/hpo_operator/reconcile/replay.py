@@ -1,8 +1,8 @@
 """Every decision of a study made again, from nothing but its stored objects, and compared with what was stored.
 
 A suggestion is a function of (spec, seed, history), and the numbers in the trials say which part of the history each
-decision saw (see ``record``). So what is rebuilt must be the same to the last digit, in the order in which ``decide``
-acts: stops, promotions, new trials. A decision that was performed in part has the first of them only.
+decision saw (see ``record``). So what is rebuilt must be the same to the last digit. A decision that was performed in
+part left some of its steps only.
 """
 
 from __future__ import annotations
@@ -141,29 +141,21 @@ def _compared(study: Study, decided: Decided, rebuilt: Plan) -> Iterator[Differe
     for trial, _ in decided.stops:
         if trial.spec.index not in rebuilt.stop:
             yield Difference(trial.name, f"was stopped; rebuilt: {_told(study, rebuilt)}", decided.number)
-    due = {p.index: (p.rung, p.resource) for p in rebuilt.promote[: len(decided.promotions)]}
+    due = {p.index: (p.rung, p.resource) for p in rebuilt.promote}
     for trial, step in decided.promotions:
         if due.get(trial.spec.index) != (step.rung, step.resource):
             message = f"was promoted to rung {step.rung}, to {step.resource}; rebuilt: {_told(study, rebuilt)}"
             yield Difference(trial.name, message, decided.number)
-    if decided.starts and len(due) < len(rebuilt.promote):
-        left = next(p for p in rebuilt.promote if p.index not in due)
-        message = f"was not promoted; rebuilt: {_told(study, rebuilt)}"
-        yield Difference(names.trial_name(study.name, left.index), message, decided.number)
-    suggestions = (*rebuilt.start, *[None] * len(decided.starts))
-    for (trial, step), suggestion in zip(decided.starts, suggestions, strict=False):
-        unlike = _unlike(study, trial, step, suggestion)
+    suggestions = {suggestion.index: suggestion for suggestion in rebuilt.start}
+    for trial, step in decided.starts:
+        suggestion = suggestions.get(trial.spec.index)
+        unlike = _unlike(trial, step, suggestion) if suggestion else f"was begun; rebuilt: {_told(study, rebuilt)}"
         if unlike is not None:
             yield Difference(trial.name, unlike, decided.number)
 
 
-def _unlike(study: Study, trial: HpoTrial, step: Step, suggestion: Suggestion | None) -> str | None:
+def _unlike(trial: HpoTrial, step: Step, suggestion: Suggestion) -> str | None:
     """What of a new trial is not as suggested; None: it is."""
-    if suggestion is None:
-        return "was begun; rebuilt: no new trial"
-    if suggestion.index != trial.spec.index:
-        missing = names.trial_name(study.name, suggestion.index)
-        return f"was begun; rebuilt: {missing} is begun first, which is not stored as such (deleted?)"
     if suggestion.resource != step.resource:
         return f"was begun to reach {step.resource}; rebuilt: {suggestion.resource}"
     wanted = engine_study.to_text(suggestion.parameters)
@@ -172,7 +164,7 @@ def _unlike(study: Study, trial: HpoTrial, step: Step, suggestion: Suggestion | 
         if stored != rebuilt:
             return f"stored {name} = {stored}; rebuilt: {rebuilt}"
     if trial.spec.rationale != rationale(suggestion):
-        return f"stored rationale {trial.spec.rationale}; rebuilt: {rationale(suggestion)}"
+        return f"stored rationale ({trial.spec.rationale}); rebuilt: ({rationale(suggestion)})"
     return None
 
 
