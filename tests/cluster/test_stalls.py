@@ -27,6 +27,19 @@ CLAIM: dict[str, Any] = {
 }
 
 
+LOST_CLAIM = CLAIM | {"metadata": {"name": "lost", "finalizers": ["example.com/still-used"]}}
+SILENT_NODE = {
+    "apiVersion": "v1",
+    "kind": "Node",
+    "metadata": {"name": "silent", "labels": {"moon": "dark-side"}},
+    "status": {
+        "capacity": {"cpu": "8", "memory": "32Gi", "pods": "10"},
+        "conditions": [{"type": "Ready", "status": "False", "reason": "KubeletNotReady"}],
+    },
+}
+"""No kubelet speaks for it."""
+
+
 def volume(claim: str) -> dict[str, Any]:
     return {"volumes": [{"name": "extra", "persistentVolumeClaim": {"claimName": claim}}]}
 
@@ -41,6 +54,7 @@ CAUSES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "no-node": ("NoMatchingNode", {"nodeSelector": {"moon": "base"}}, {}),
     "no-claim": ("ClaimMissing", volume("absent"), {}),
     "unbound": ("ClaimUnbound", volume("unbound"), {}),
+    "lost": ("ClaimLost", volume("lost"), {}),
     "no-scheduler": ("NotScheduled", {"schedulerName": "absent"}, {}),
     "no-command": ("ImagePullFailed", {}, {"command": []}),
     "no-class": ("PriorityClassMissing", {"priorityClassName": "absent"}, {}),
@@ -73,11 +87,20 @@ def expect(studies: Studies, name: str, reason: str) -> None:
 
 
 def test_every_cause_that_a_scheduler_or_admission_knows(studies: Studies) -> None:
-    studies.plane.kubectl("-n", studies.namespace, "apply", "-f", "-", input_text=yaml.safe_dump(CLAIM))
+    documents = yaml.safe_dump_all([CLAIM, LOST_CLAIM])
+    studies.plane.kubectl("-n", studies.namespace, "apply", "-f", "-", input_text=documents)
+    studies.kubectl("delete", "pvc", "lost", "--wait=false")
     for name, (_, spec, container) in CAUSES.items():
         studies.apply(stalled_study(name, spec, container))
     for name, (reason, _, _) in CAUSES.items():
         expect(studies, name, reason)
+
+
+def test_the_node_that_fits_is_not_ready(studies: Studies) -> None:
+    studies.plane.kubectl("apply", "-f", "-", input_text=yaml.safe_dump(SILENT_NODE))
+    studies.apply(stalled_study("not-ready", {"nodeSelector": {"moon": "dark-side"}}, {}))
+    expect(studies, "not-ready", "NodesNotReady")
+    studies.plane.kubectl("delete", "node", "silent")
 
 
 @pytest.mark.parametrize(

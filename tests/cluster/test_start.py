@@ -59,7 +59,9 @@ def test_an_operator_that_comes_before_its_kinds_waits_for_them(stand_assets: As
         assert not ready(operator)
         install(plane)
         plane.wait_until(lambda: ready(operator), "it never began")
-        start_process_node(plane)
         studies = Studies(plane, NAMESPACE, tmp_path)
         studies.apply(toy_study("late", trials=2))
+        studies.kubectl("wait", "--for=condition=Progressing=false", "hpo/late", "--timeout=90s")
+        assert studies.get("hpostudies", "late")["status"]["reason"] == "NoNodes"
+        start_process_node(plane)
         studies.wait("late", "Succeeded")

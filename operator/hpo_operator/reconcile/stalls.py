@@ -36,13 +36,18 @@ UNSCHEDULABLE = (
     _Cause("NoNodes", r"no nodes available|^0/0 nodes", "the cluster has no node"),
     _Cause("VolumeElsewhere", r"volume node affinity conflict|volume zone", "the claim's volume is not reachable from nodes that fit"),
     _Cause("NoFreeGPU", r"Insufficient \S*/(gpu|mig-\S+)", "all GPUs are taken, or no node has as many: wait, or ask for fewer"),
-    _Cause("NodesNotReady", r"taint \S*node\.kubernetes\.io/(not-ready|unreachable)", "the nodes that fit do not answer"),
-    _Cause("NodeTaint", r"taint", "add the taint's toleration to a podTemplate, or free other nodes"),
-    _Cause("NoMatchingNode", r"node selector|Pod.s node affinity", "no node has the labels of nodeSelector"),
     _Cause("NoFreeResources", r"Insufficient \S+|Too many pods", "ask for less, or wait until other Pods end"),
+    _Cause("NodesNotReady", r"taint \S*node\.kubernetes\.io/(not-ready|unreachable)", "the nodes that fit do not answer"),
+    _Cause("NodeTaint", r"taint \{(?!node-role\.kubernetes\.io/)", "add the taint's toleration to a podTemplate, or free other nodes"),
+    _Cause("NoMatchingNode", r"node selector|Pod.s node affinity", "no node has the labels of nodeSelector"),
     _Cause("NodesCordoned", r"unschedulable", "the nodes that fit are cordoned or not ready"),
+    _Cause("NodeTaint", r"taint", "only nodes of the control plane are left: add a node, or tolerate their taint in a podTemplate"),
 )  # fmt: skip
-"""Of several causes in one message the first counts: what must be mended before the others matter."""
+"""Of several causes in one message the first counts: what must be mended before the others matter.
+
+A message counts the nodes by what each fails first. Schedulers of our day look at room last: a node without room fits
+otherwise. Nodes of the control plane are tainted everywhere, which says nothing while there are others.
+"""
 
 REFUSED = (
     _Cause("QuotaExceeded", r"exceeded quota", "lower parallelism or resources, or raise the quota; asked for again soon"),
