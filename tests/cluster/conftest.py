@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from reconcile.restricted import violations
 from stand import prometheus
 from stand.control_plane import ControlPlane
 from stand.daemons import Daemon
-from stand.operator_process import OperatorProcess, free_port, install
+from stand.operator_process import ACCOUNT, NAMESPACE, OperatorProcess, free_port, install
 from stand.prometheus import PrometheusServer
 from stand.studies import Studies
 
@@ -40,6 +41,20 @@ def operator(control_plane: ControlPlane, process_node: Daemon, prometheus_port:
     process.start()
     yield process
     print(process.log.read_text()[-4000:])
+    judge_pods(control_plane)
+
+
+def judge_pods(plane: ControlPlane) -> None:
+    """Every Pod that the operator ever asked for meets the profile *restricted*, and has no token of the API."""
+    created = [
+        event["requestObject"]
+        for event in plane.audited(f"{NAMESPACE}:{ACCOUNT}")
+        if event["verb"] == "create" and event.get("objectRef", {}).get("resource") == "pods"
+    ]
+    for pod in created:
+        assert violations(pod["spec"]) == [], pod["metadata"]["name"]
+        assert pod["spec"]["automountServiceAccountToken"] is False, pod["metadata"]["name"]
+    print(f"{len(created)} Pods were asked for; all are restricted")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -24,9 +25,32 @@ def etcd(binary: Path, data: Path, port: int, peer_port: int) -> Command:
     ]
 
 
-def apiserver(binary: Path, keys: Credentials, etcd_port: int, port: int) -> Command:
+AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [
+        {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"]},
+        {
+            "level": "Request",
+            "userGroups": ["system:serviceaccounts"],
+            "verbs": ["create"],
+            "resources": [{"group": "", "resources": ["pods"]}],
+        },
+        {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
+        {"level": "None"},
+    ],
+}
+"""What service accounts asked for, but those of the controllers; of Pods that they create, the whole object."""
+
+
+def apiserver(binary: Path, keys: Credentials, etcd_port: int, port: int, audit_policy: Path, audit: Path) -> Command:
+    """``audit``: the log, to which the server appends a line of JSON for each request that the policy names."""
+    audit_policy.write_text(json.dumps(AUDIT_POLICY))
     return [
         binary,
+        f"--audit-policy-file={audit_policy}",
+        f"--audit-log-path={audit}",
         f"--etcd-servers=http://127.0.0.1:{etcd_port}",
         "--bind-address=127.0.0.1",
         "--advertise-address=127.0.0.1",

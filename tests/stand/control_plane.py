@@ -201,7 +201,19 @@ class ControlPlane:
         )
 
     def _apiserver(self) -> list[str | Path]:
-        return components.apiserver(self._assets.kube_apiserver, self.credentials, self._ports["etcd"], self.port)
+        policy, ports = self.directory / "audit-policy.json", self._ports
+        return components.apiserver(
+            self._assets.kube_apiserver, self.credentials, ports["etcd"], self.port, policy, self._audit_log
+        )
+
+    @property
+    def _audit_log(self) -> Path:
+        return self.directory / "logs" / "audit.log"
+
+    def audited(self, account: str) -> list[dict[str, Any]]:
+        """What a service account, as ``namespace:name``, has asked the API server for (audit.k8s.io/v1 Events)."""
+        events = map(json.loads, self._audit_log.read_text().splitlines())
+        return [event for event in events if event["user"]["username"] == f"system:serviceaccount:{account}"]
 
     def _controller_manager(self) -> list[str | Path]:
         kubeconfig = self._kubeconfig_of("controller-manager")
