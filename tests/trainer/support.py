@@ -146,6 +146,10 @@ class TrialRunner:
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return Outcome(code, json.loads(lines[-1]) if lines else {})
 
+    def variables(self, epochs: int) -> dict[str, str]:
+        """What the trial is given, for a process that is started in another way."""
+        return self._environment(epochs, None, {})
+
     def _environment(
         self, epochs: int, parameters: Mapping[str, Any] | None, variables: Mapping[str, str]
     ) -> dict[str, str]:

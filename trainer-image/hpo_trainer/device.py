@@ -16,9 +16,12 @@ from torch import Tensor
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
-def prepare(threads: int | None, deterministic: bool) -> torch.device:
-    """Set torch up for this process; ``threads`` None takes the cores that are available to it."""
-    torch.set_num_threads(threads or available_cores())
+def prepare(threads: int | None, deterministic: bool, processes: int = 1) -> torch.device:
+    """Set torch up for this process; ``threads`` None takes the cores that are available to it.
+
+    ``processes``: how many share the threads.
+    """
+    torch.set_num_threads(max(1, (threads or available_cores()) // processes))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it at its first use
@@ -36,6 +39,10 @@ def available_cores(quota_file: Path = CPU_QUOTA) -> int:
     except (OSError, ValueError):
         return cores
     return cores if quota == "max" else max(1, min(cores, math.ceil(int(quota) / int(period))))
+
+
+def visible_gpus() -> int:
+    return torch.cuda.device_count()
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:

@@ -19,7 +19,10 @@ SEED_LIMIT = 2**31
 
 @dataclass(frozen=True)
 class Settings:
-    """One run of a trial. ``config.epochs`` is the cumulative number of epochs to reach."""
+    """One run of a trial. ``config.epochs`` is the cumulative number of epochs to reach.
+
+    ``processes``: that train together; None: one for each GPU that is visible, or one.
+    """
 
     task: str
     config: TaskConfig
@@ -30,6 +33,7 @@ class Settings:
     trial: str | None
     metrics_address: tuple[str, int] | None
     threads: int | None
+    processes: int | None = None
 
 
 def parse_settings(environment: Mapping[str, str]) -> Settings:
@@ -52,6 +56,7 @@ def parse_settings(environment: Mapping[str, str]) -> Settings:
         trial=environment.get("HPO_TRIAL"),
         metrics_address=_address(environment),
         threads=_integer(environment, "HPO_THREADS", 1, 4096) or _integer(environment, "OMP_NUM_THREADS", 1, 4096),
+        processes=_integer(environment, "HPO_PROCESSES", 1, 64),
     )
 
 

@@ -10,11 +10,12 @@ Limited Setup (RepL4NLP 2021), section 3.2. It costs a second forward pass.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 Outputs = Any
 """What a network makes of a batch of N samples: a tensor (N, ...), or a named tuple of such tensors."""
@@ -65,13 +66,21 @@ def _in_two_passes(network: nn.Module, loss_of: Loss, parts: tuple[Tensor, ...])
     loss = loss_of(whole)
     loss.backward()  # type: ignore[no-untyped-call]
     with _buffers_kept(network):
-        for part, state, gradients in zip(parts, random, _shares(whole, parts), strict=True):
-            _restore(state)  # the second pass drops out what the first one did
-            outputs = tensors(network(part))
-            pairs = [(o, g) for o, g in zip(outputs, gradients, strict=True) if o.requires_grad and g is not None]
-            if pairs:
-                torch.autograd.backward(*map(list, zip(*pairs, strict=True)))  # type: ignore[arg-type]
+        for k, gradients in enumerate(_shares(whole, parts)):
+            _restore(random[k])  # the second pass drops out what the first one did
+            with _adding_up(network, k == len(parts) - 1):
+                outputs = tensors(network(parts[k]))
+                pairs = [(o, g) for o, g in zip(outputs, gradients, strict=True) if o.requires_grad and g is not None]
+                if pairs:
+                    torch.autograd.backward(*map(list, zip(*pairs, strict=True)))  # type: ignore[arg-type]
     return loss.detach()
+
+
+def _adding_up(network: nn.Module, last: bool) -> AbstractContextManager[None]:
+    """The processes of a trial send each other the sum of all parts, with the last one."""
+    if isinstance(network, DistributedDataParallel) and not last:
+        return cast(AbstractContextManager[None], network.no_sync())
+    return nullcontext()
 
 
 def _shares(whole: Outputs, parts: tuple[Tensor, ...]) -> Iterator[list[Tensor | None]]:

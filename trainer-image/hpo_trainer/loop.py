@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from hpo_trainer.failures import Diverged
-from hpo_trainer.gradients import differentiate
+from hpo_trainer.parallel.group import ALONE, Group
+from hpo_trainer.parallel.share import WHOLE, Share
 from hpo_trainer.seeding import derive
 from hpo_trainer.stop import Stop
 
@@ -43,8 +44,11 @@ class Learner(Protocol):
         """What ``validate`` returns."""
         ...
 
-    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Inputs and targets on the model's device; a function of the seed and ``epoch`` (from 1) alone."""
+    def batches(self, epoch: int, share: Share = WHOLE) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs and targets on the model's device; a function of the seed, ``epoch`` (from 1) and ``share`` alone.
+
+        ``share``: of each batch; inputs beyond the targets fill it up and count for nothing.
+        """
         ...
 
     def loss(self, outputs: Any, targets: Tensor) -> Tensor:
@@ -92,10 +96,12 @@ def train(
     stop: Stop,
     save: Callable[[Progress], None],
     observe: Callable[[EpochReport], None],
+    group: Group,
 ) -> Progress:
     """Train on from ``progress`` until ``epochs`` are completed; the last one is always validated.
 
-    ``micro_batch_size``: samples that go through the network at once; 0: a whole batch.
+    ``micro_batch_size``: samples that go through the network at once; 0: a whole batch. ``group``: the processes that
+    train; one of them validates, saves and observes.
 
     Raises Diverged when a loss or metric is NaN or infinite, and Interrupted; the last ``save`` stands in both cases.
     """
@@ -105,37 +111,52 @@ def train(
         def poll(where: str = kept) -> None:
             stop.check(where)
 
+        def poll_together(where: str = kept) -> None:
+            group.check(stop, where)
+
         started = time.perf_counter()
-        metrics, samples = train_epoch(learner, epoch, seed, poll, micro_batch_size)
+        metrics, samples = train_epoch(learner, epoch, seed, poll_together, micro_batch_size, group)
         seconds = time.perf_counter() - started
         if epoch % validation_interval == 0 or epoch == epochs:
-            learner.model.eval()
-            with torch.inference_mode():
-                metrics |= learner.validate(poll)
+            metrics |= group.once(partial(validated, learner, poll))
         check_finite(metrics, epoch)
         progress = progress.after(metrics)
-        save(progress)
-        observe(EpochReport(epoch, metrics, seconds, samples))
+        if group.leads:
+            save(progress)
+            observe(EpochReport(epoch, metrics, seconds, samples))
     return progress
 
 
+def validated(learner: Learner, poll: Callable[[], None]) -> Metrics:
+    learner.model.eval()
+    with torch.inference_mode():
+        return learner.validate(poll)
+
+
 def train_epoch(
-    learner: Learner, epoch: int, seed: int, poll: Callable[[], None], micro_batch_size: int = 0
+    learner: Learner,
+    epoch: int,
+    seed: int,
+    poll: Callable[[], None],
+    micro_batch_size: int = 0,
+    group: Group = ALONE,
 ) -> tuple[Metrics, int]:
     """One pass over the training samples: the mean loss, and how many samples it was."""
-    torch.manual_seed(derive(seed, "dropout", epoch))
+    torch.manual_seed(derive(seed, *group.share.purpose("dropout", epoch)))
     learner.model.train()
     step = (epoch - 1) * learner.steps_per_epoch
     total, samples = torch.zeros((), dtype=torch.float64), 0
-    for inputs, targets in learner.batches(epoch):
+    batches = learner.batches(epoch, group.share)  # from here on it is known what this epoch trains
+    network = group.ready(learner.model)
+    for inputs, targets in batches:
         poll()
-        for group in learner.optimizer.param_groups:
-            group["lr"] = learner.learning_rate(step)
+        for weights in learner.optimizer.param_groups:
+            weights["lr"] = learner.learning_rate(step)
         learner.optimizer.zero_grad(set_to_none=True)
-        loss = differentiate(learner.model, partial(learner.loss, targets=targets), inputs, micro_batch_size)
+        loss, count = group.differentiate(network, learner.loss, inputs, targets, micro_batch_size)
         learner.optimizer.step()
-        total = total.to(loss.device) + loss * len(inputs)  # no .item(): a GPU need not wait
-        samples += len(inputs)
+        total = total.to(loss.device) + loss * count  # no .item(): a GPU need not wait
+        samples += count
         step += 1
     return {"loss": float(total) / samples}, samples
 

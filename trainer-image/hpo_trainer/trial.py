@@ -19,6 +19,8 @@ from hpo_trainer.environment import Settings, check_objective
 from hpo_trainer.failures import BadConfig
 from hpo_trainer.loop import EpochReport, Learner, Metrics, Progress, train
 from hpo_trainer.networks import parameter_count
+from hpo_trainer.parallel.group import Group, meeting
+from hpo_trainer.parallel.worker import Worker
 from hpo_trainer.stop import Stop
 from hpo_trainer.telemetry import Telemetry
 
@@ -32,31 +34,40 @@ class Result:
     peak_memory_bytes: int | None
 
 
-def run(settings: Settings, stop: Stop, split: NamedSplit | None = None) -> Result:
+def run(settings: Settings, stop: Stop, split: NamedSplit | None = None, worker: Worker | None = None) -> Result:
     """Train the trial to ``settings.config.epochs``, from its checkpoint if it has one.
 
-    ``split``: who trains and validates, in place of what the configuration says.
+    ``split``: who trains and validates, in place of what the configuration says. ``worker``: which of several processes
+    this is; None if it trains alone.
 
     A rung that the checkpoint has already reached is not trained again: its measurement is in the history.
     """
+    device = prepare(settings.threads, settings.config.deterministic, worker.size if worker else 1)
+    with meeting(worker) as group:
+        return _run(settings, stop, split, device, group)
+
+
+def _run(settings: Settings, stop: Stop, split: NamedSplit | None, device: torch.device, group: Group) -> Result:
     telemetry = Telemetry(settings.trial)
-    if settings.metrics_address is not None:
+    if settings.metrics_address is not None and group.leads:
         telemetry.serve(*settings.metrics_address)
-    device = prepare(settings.threads, settings.config.deterministic)
+    log = _log if group.leads else _nothing
 
     def poll() -> None:
         stop.check("while reading the data set")
 
     learner, data = open_learner(settings.config, settings.data_dir, settings.seed, device, poll, split)
     check_objective(settings.objective, (*learner.metric_names, "loss"))
-    _log(f"{settings.task} on {device}, {torch.get_num_threads()} threads, {parameter_count(learner.model)} weights")
+    several = f"{group.share.size} processes, " if group.share.size > 1 else ""
+    threads = f"{several}{torch.get_num_threads()} threads"
+    log(f"{settings.task} on {device}, {threads}, {parameter_count(learner.model)} weights")
     owner = Owner(identity(settings.task, settings.config, settings.seed), data)
-    store = Checkpoints(settings.checkpoint_dir, owner, _log) if settings.checkpoint_dir is not None else None
-    if settings.checkpoint_dir is not None:
+    store = Checkpoints(settings.checkpoint_dir, owner, log) if settings.checkpoint_dir is not None else None
+    if settings.checkpoint_dir is not None and group.leads:
         split_record.write(settings.checkpoint_dir, data, learner.sides)
-    progress = store.restore(learner) if store is not None else Progress()
+    progress = restored(store, learner, group) if store is not None else Progress()
     if progress.epoch:
-        _log(f"resumed after epoch {progress.epoch}")
+        log(f"resumed after epoch {progress.epoch}")
         telemetry.resumed(progress.epoch, progress.history[progress.epoch])
     progress = train(
         learner,
@@ -68,8 +79,15 @@ def run(settings: Settings, stop: Stop, split: NamedSplit | None = None) -> Resu
         stop=stop,
         save=lambda p: store.save(learner, p) if store is not None else None,
         observe=lambda report: _observe(report, telemetry),
+        group=group,
     )
     return Result(_measured(progress, settings, learner), settings.config.epochs, gpu_memory_peak_bytes())
+
+
+def restored(store: Checkpoints, learner: Learner, group: Group) -> Progress:
+    """Of the newest usable checkpoint. The process that leads puts away what is not usable, before the others look."""
+    progress = group.once(lambda: store.restore(learner))
+    return progress if group.leads else store.restore(learner)
 
 
 def open_learner(
@@ -110,6 +128,10 @@ def _observe(report: EpochReport, telemetry: Telemetry) -> None:
     telemetry.observe(report)
     values = "  ".join(f"{name}={value:.5g}" for name, value in report.metrics.items())
     _log(f"epoch {report.epoch}: {values}  ({report.seconds:.2f} s, {report.samples / report.seconds:.0f} samples/s)")
+
+
+def _nothing(text: str) -> None:
+    """The log of a process that does not lead."""
 
 
 def _log(text: str) -> None:

@@ -15,6 +15,7 @@ from hpo_trainer.data.classification import ClassificationData, LabelledImages
 from hpo_trainer.device import to_device
 from hpo_trainer.evaluation.classification import classification_metrics, metric_names
 from hpo_trainer.loop import Metrics
+from hpo_trainer.parallel.share import WHOLE, Share
 from hpo_trainer.seeding import generator
 
 EVALUATION_BATCH = 128
@@ -24,6 +25,8 @@ EVALUATION_BATCH = 128
 class Classifier:
     """A network on labelled images; ``model``: (N, 1, S, S) to logits (N, K). ``class_weights``: (K,), of the loss."""
 
+    least_samples = 1
+    """That a network can be trained on at once."""
     model: nn.Module
     optimizer: torch.optim.Optimizer
 
@@ -55,13 +58,15 @@ class Classifier:
     def metric_names(self) -> tuple[str, ...]:
         return (*metric_names(self._data.classes), "validation_loss")
 
-    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, epoch: int, share: Share = WHOLE) -> Iterator[tuple[Tensor, Tensor]]:
         train = self._data.train
         order = torch.randperm(len(train.labels), generator=generator(self._seed, "order", epoch))
-        augmenting = generator(self._seed, "augmentation", epoch)
-        for chosen in self._split(order):
+        augmenting = generator(self._seed, *share.purpose("augmentation", epoch))
+        for batch in self._split(order):
+            chosen = share.of(batch, self.least_samples)
             images = self._augmented(train.images[chosen], augmenting)
-            yield to_device(images, self._device), to_device(train.labels[chosen], self._device)
+            labels = train.labels[chosen[: share.counted(batch)]]
+            yield to_device(images, self._device), to_device(labels, self._device)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return functional.cross_entropy(outputs, targets, self._weights)

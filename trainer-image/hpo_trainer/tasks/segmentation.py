@@ -25,6 +25,7 @@ from hpo_trainer.networks import optimizer, u_net
 from hpo_trainer.networks.averaging import AveragedNetwork
 from hpo_trainer.networks.network_input import NetworkInput
 from hpo_trainer.networks.schedule import Schedule
+from hpo_trainer.parallel.share import WHOLE, Share
 from hpo_trainer.seeding import derive, generator
 from hpo_trainer.tasks.losses import criterion
 
@@ -72,11 +73,13 @@ class SegmentationLearner:
     def metric_names(self) -> tuple[str, ...]:
         return ("dice", *dice_names(self._classes), "validation_loss")
 
-    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, epoch: int, share: Share = WHOLE) -> Iterator[tuple[Tensor, Tensor]]:
         order = torch.randperm(len(self._train), generator=generator(self._seed, "order", epoch))
-        cutting, augmenting = (generator(self._seed, purpose, epoch) for purpose in ("patches", "augmentation"))
-        for chosen in torch.split(order, self._config.batch_size):
-            samples = [self._train[i] for i in chosen.tolist()]
+        cutting, augmenting = (
+            generator(self._seed, *share.purpose(purpose, epoch)) for purpose in ("patches", "augmentation")
+        )
+        for batch in torch.split(order, self._config.batch_size):
+            samples = [self._train[i] for i in share.of(batch).tolist()]
             pairs = [(sample.image, sample.mask) for sample in samples]
             if self._config.patch_size:
                 pairs = [random_patch(sample, self._size, cutting) for sample in samples]
@@ -84,7 +87,7 @@ class SegmentationLearner:
             masks = to_device(torch.stack([mask for _, mask in pairs]), self._device)
             if self._config.augmentation:
                 images, masks = augment_pairs(images, masks, augmenting, self._extents)
-            yield images, masks.long()
+            yield images, masks[: share.counted(batch)].long()
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         value: Tensor = self._criterion(outputs, targets[:, None])

@@ -24,6 +24,7 @@ from hpo_trainer.loop import Learner, Metrics
 from hpo_trainer.networks import optimizer
 from hpo_trainer.networks.network_input import NetworkInput
 from hpo_trainer.networks.template import Deformed, TemplateNetwork, jacobian_determinants
+from hpo_trainer.parallel.share import WHOLE, Share
 from hpo_trainer.seeding import derive, generator
 from hpo_trainer.tasks.segmentation import EVALUATION_BATCH, by_case, parts
 
@@ -61,16 +62,17 @@ class TemplateLearner:
     def metric_names(self) -> tuple[str, ...]:
         return ("dice", *dice_names(self._classes), "components", "smallest_jacobian", "validation_loss")
 
-    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, epoch: int, share: Share = WHOLE) -> Iterator[tuple[Tensor, Tensor]]:
         order = torch.randperm(len(self._train), generator=generator(self._seed, "order", epoch))
-        augmenting = generator(self._seed, "augmentation", epoch)
-        for chosen in torch.split(order, self._config.batch_size):
-            pairs = [self._train[i] for i in chosen.tolist()]
+        augmenting = generator(self._seed, *share.purpose("augmentation", epoch))
+        for batch in torch.split(order, self._config.batch_size):
+            pairs = [self._train[i] for i in share.of(batch).tolist()]
             images, masks = torch.stack([i for i, _ in pairs]), torch.stack([m for _, m in pairs])
             if self._config.augmentation:
                 # A template cannot be turned into its mirror image
                 images, masks = augment_pairs(images, masks, augmenting, Extents(mirror_axes=()))
-            yield to_device(images, self._device), to_device(masks.long(), self._device)
+            counted = masks[: share.counted(batch)].long()
+            yield to_device(images, self._device), to_device(counted, self._device)
 
     def loss(self, outputs: Deformed, targets: Tensor) -> Tensor:
         """Soft Dice loss (4.10), and λ/2 of the mean squared length of the displacements (4.11)."""

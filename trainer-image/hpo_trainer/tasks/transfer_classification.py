@@ -28,6 +28,7 @@ from hpo_trainer.loop import Learner
 from hpo_trainer.networks import optimizer
 from hpo_trainer.networks.backbones import TransferNetwork
 from hpo_trainer.networks.pretrained import Weights, published, read_state, some
+from hpo_trainer.parallel.share import WHOLE, Share
 from hpo_trainer.seeding import derive
 from hpo_trainer.tasks.classifier import Classifier, balanced_weights
 
@@ -37,6 +38,8 @@ SHAPING = ("backbone", "width", "stem")
 
 class TransferClassificationLearner(Classifier):
     """Trains what the method leaves to be trained in the epoch; ``network`` has the source's weights already."""
+
+    least_samples = 2  # batch normalisation has nothing to average over one
 
     def __init__(
         self,
@@ -61,9 +64,9 @@ class TransferClassificationLearner(Classifier):
         images = len(self._data.train.labels)
         return math.ceil(images / self._batch_size) - (images % self._batch_size == 1)
 
-    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, epoch: int, share: Share = WHOLE) -> Iterator[tuple[Tensor, Tensor]]:
         self._network.freeze(self._frozen_share(epoch), head=self._config.method == "None")
-        return super().batches(epoch)
+        return super().batches(epoch, share)
 
     def learning_rate(self, step: int) -> float:
         first = self._has_steps and step < self._config.head_epochs * self.steps_per_epoch

@@ -28,6 +28,7 @@ from hpo_trainer.networks.averaging import judged_weights
 from hpo_trainer.networks.network_input import NetworkInput
 from hpo_trainer.networks.transfer import adapt
 from hpo_trainer.networks.unet import blocks
+from hpo_trainer.parallel.share import WHOLE, Share
 from hpo_trainer.seeding import derive
 from hpo_trainer.tasks.segmentation import SegmentationLearner
 
@@ -94,8 +95,8 @@ class TransferLearner:
     def metric_names(self) -> tuple[str, ...]:
         return (*self._target.metric_names, *(f"source_{n}" for n in self._source.metric_names), "trained_weights")
 
-    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        return self._target.batches(epoch)
+    def batches(self, epoch: int, share: Share = WHOLE) -> Iterator[tuple[Tensor, Tensor]]:
+        return self._target.batches(epoch, share)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return self._target.loss(outputs, targets)
