@@ -20,6 +20,7 @@ from hpo_operator.manifests.names import TRIAL_LABEL
 from hpo_operator.reconcile import clock
 from hpo_operator.reconcile.actions import (
     Action,
+    AdoptTrial,
     CreatePod,
     CreateTrial,
     DeletePod,
@@ -29,6 +30,7 @@ from hpo_operator.reconcile.actions import (
     RecordEvent,
 )
 from hpo_operator.reconcile.decide import Decision, decide
+from hpo_operator.reconcile.manual_trials import owned_and_strays
 from hpo_operator.reconcile.queries import Answer
 from hpo_operator.reconcile.snapshot import Sample, Snapshot
 from reconcile.objects import NOW, SETTINGS, measured
@@ -85,13 +87,15 @@ class SimulatedCluster:
         return status
 
     def snapshot(self) -> Snapshot:
+        owned, strays = owned_and_strays(self.study, self.trials.values())
         return Snapshot(
             self.study,
-            tuple(self.trials.values()),
+            owned,
             tuple(self.pods.values()),
             dict(self.samples),
             dict(self.refusals),
             dict(self.answers),
+            strays=strays,
         )
 
     def decide(self) -> Decision:
@@ -214,6 +218,10 @@ class SimulatedCluster:
                 if name in self.trials:
                     self.trials[name]["spec"] |= changes
                     self.trials[name]["metadata"]["generation"] += 1
+            case AdoptTrial(name, metadata, spec):
+                if name in self.trials:
+                    self.trials[name]["metadata"] |= metadata
+                    self.trials[name]["spec"] |= spec
             case PutTrialStatus(name, status):
                 if name in self.trials:
                     self.trials[name]["status"] = _stored(status.dump())

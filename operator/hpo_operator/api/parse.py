@@ -75,6 +75,14 @@ def parse_study_status(raw: Raw) -> StudyStatus:
         return StudyStatus()
 
 
+def parse_trial_status(raw: Raw) -> TrialStatus:
+    """The status of a trial; one that cannot be read counts as empty."""
+    try:
+        return TrialStatus.model_validate(raw.get("status") or {})
+    except ValidationError:
+        return TrialStatus()
+
+
 def parse_trial(raw: Raw) -> HpoTrial:
     """An HPOTrial as the API server holds it.
 

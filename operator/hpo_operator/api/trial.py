@@ -41,10 +41,20 @@ class Step(ApiModel):
 
 
 class TrialSpec(ApiModel):
-    """What shall be trained. Written by the operator; only resource, rung, desiredState and steps ever change."""
+    """What shall be trained. Written by the operator, or by a user who gives study, index and parameters.
 
-    study: str = Field(max_length=63, description="Name of the study.")
-    index: int = Field(ge=0, description="Number of the trial in its study.")
+    Only resource, rung, desiredState and steps ever change.
+    """
+
+    study: str = Field(
+        max_length=63,
+        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        description="Name of the study.",
+    )
+    index: int = Field(
+        ge=0,
+        description="Number of the trial in its study, below budget.trials; its name is the study's, a dash and this.",
+    )
     parameters: dict[str, str] = Field(
         {}, max_length=64, description="Active parameters; numbers as text that reads back exactly."
     )

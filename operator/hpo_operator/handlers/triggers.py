@@ -36,6 +36,11 @@ def registry(wake: Wake, configure: Configure) -> kopf.OperatorRegistry:
     async def trial_event(namespace: str | None, labels: kopf.Labels, **_: Any) -> None:
         wake(StudyKey(str(namespace), labels[STUDY_LABEL]))
 
+    @kopf.on.event(GROUP, VERSION, "hpotrials", labels={STUDY_LABEL: kopf.ABSENT}, registry=triggers)
+    async def unlabelled_trial_event(spec: kopf.Spec, patch: kopf.Patch, **_: Any) -> None:
+        """One that a user made: by the label its study finds it, and its next event wakes the study."""
+        patch.metadata.labels[STUDY_LABEL] = spec["study"]
+
     @kopf.on.event("v1", "pods", labels=labelled, registry=triggers)
     async def pod_event(namespace: str | None, labels: kopf.Labels, **_: Any) -> None:
         wake(StudyKey(str(namespace), labels[STUDY_LABEL]))

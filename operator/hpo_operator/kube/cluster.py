@@ -13,6 +13,7 @@ from hpo_operator.kube.errors import ConflictError, NotFoundError
 from hpo_operator.manifests import names
 from hpo_operator.reconcile.actions import (
     Action,
+    AdoptTrial,
     CreatePod,
     CreateTrial,
     DeletePod,
@@ -22,6 +23,7 @@ from hpo_operator.reconcile.actions import (
     RecordEvent,
 )
 from hpo_operator.reconcile.clock import to_text
+from hpo_operator.reconcile.manual_trials import owned_and_strays
 from hpo_operator.reconcile.snapshot import Snapshot
 
 Raw = Mapping[str, Any]
@@ -72,9 +74,9 @@ class KubeCluster:
         trials = await self._server.request("GET", _trials(key.namespace), query=mine)
         pods = await self._server.request("GET", _pods(key.namespace), query=mine)
         uid = study["metadata"]["uid"]
-        owned = [trial for trial in trials["items"] if _owner_uid(trial) == uid]
+        owned, strays = owned_and_strays(study, trials["items"])
         uids = {uid} | {trial["metadata"]["uid"] for trial in owned}
-        return Snapshot(study, tuple(owned), tuple(pod for pod in pods["items"] if _owner_uid(pod) in uids))
+        return Snapshot(study, owned, tuple(pod for pod in pods["items"] if _owner_uid(pod) in uids), strays=strays)
 
     async def perform(self, study: Raw, action: Action, now: datetime) -> None:
         space = study["metadata"]["namespace"]
@@ -87,6 +89,9 @@ class KubeCluster:
                 await self._unless_gone("DELETE", f"{_pods(space)}/{name}", None, "application/json")
             case PatchTrialSpec(name, changes):
                 await self._unless_gone("PATCH", f"{_trials(space)}/{name}", {"spec": changes}, MERGE_PATCH)
+            case AdoptTrial(name, metadata, spec):
+                body = {"metadata": metadata, "spec": spec}
+                await self._unless_gone("PATCH", f"{_trials(space)}/{name}", body, MERGE_PATCH)
             case PutTrialStatus(name, status):
                 await self._unless_gone(
                     "PATCH", f"{_trials(space)}/{name}/status", [_status(status.dump())], JSON_PATCH

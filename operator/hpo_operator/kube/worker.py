@@ -24,7 +24,7 @@ from hpo_operator.kube.metrics_page import fetch_sample
 from hpo_operator.kube.prometheus import ask
 from hpo_operator.manifests.names import TRIAL_LABEL
 from hpo_operator.manifests.pod import METRICS_PORT, PodSettings
-from hpo_operator.reconcile.actions import Action, CreatePod
+from hpo_operator.reconcile.actions import Action, AdoptTrial, CreatePod
 from hpo_operator.reconcile.decide import Decision, decide
 from hpo_operator.reconcile.queries import Answer, Question, Unanswered
 from hpo_operator.reconcile.snapshot import Sample, Snapshot
@@ -36,7 +36,7 @@ RESYNC_SECONDS = 60.0
 """A study that is not finished is looked at this often even if no event comes."""
 LONGEST_BACKOFF_SECONDS = 60.0
 REFUSAL_SECONDS = 30.0
-"""A Pod that the API server refused (quota, admission) is asked for again after this long."""
+"""What the API server refused (a Pod by quota or admission, an adoption) is asked for again after this long."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,9 +149,14 @@ class StudyWorker:
         try:
             await self._cluster.perform(study, action, self._clock())
         except RefusedError as error:
-            if not isinstance(action, CreatePod):
-                raise
-            self._refusals[action.manifest["metadata"]["name"]] = (error.message, self._clock())
+            match action:
+                case CreatePod(manifest):
+                    refused = manifest["metadata"]["name"]
+                case AdoptTrial(name):
+                    refused = name
+                case _:
+                    raise
+            self._refusals[refused] = (error.message, self._clock())
         except NotFoundError:
             log.info("study %s: %s came too late, its object is gone", self.key, type(action).__name__)
 

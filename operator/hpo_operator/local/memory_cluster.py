@@ -19,6 +19,7 @@ from hpo_operator.local.store import Object, ObjectStore
 from hpo_operator.manifests.pod import METRICS_PORT
 from hpo_operator.reconcile.actions import (
     Action,
+    AdoptTrial,
     CreatePod,
     CreateTrial,
     DeletePod,
@@ -28,6 +29,7 @@ from hpo_operator.reconcile.actions import (
     RecordEvent,
 )
 from hpo_operator.reconcile.clock import to_text
+from hpo_operator.reconcile.manual_trials import owned_and_strays
 from hpo_operator.reconcile.snapshot import Snapshot
 
 Raw = Mapping[str, Any]
@@ -54,7 +56,8 @@ class MemoryCluster:
         study = self.store.get("study", key.name)
         if study is None:
             return None
-        return Snapshot(study, tuple(self.store.all("trials")), tuple(self.store.all("pods")))
+        owned, strays = owned_and_strays(study, self.store.all("trials"))
+        return Snapshot(study, owned, tuple(self.store.all("pods")), strays=strays)
 
     async def perform(self, study: Raw, action: Action, now: datetime) -> None:
         match action:
@@ -67,6 +70,10 @@ class MemoryCluster:
                 self._delete(name, now)
             case PatchTrialSpec(name, changes):
                 self._update_trial(name, lambda t: _next_generation(t | {"spec": t["spec"] | changes}))
+            case AdoptTrial(name, metadata, spec):
+                self._update_trial(
+                    name, lambda t: _next_generation({"metadata": t["metadata"] | metadata, "spec": t["spec"] | spec})
+                )
             case PutTrialStatus(name, status):
                 self._update_trial(name, lambda t: t | {"status": status.dump()})
             case PutStudyStatus(status):

@@ -27,6 +27,15 @@ class PatchTrialSpec:
 
 
 @dataclass(frozen=True)
+class AdoptTrial:
+    """Make a trial that a user created one of the study's: changes of its metadata and of its spec."""
+
+    name: str
+    metadata: dict[str, Any]
+    spec: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class PutTrialStatus:
     """Replace a trial's status. All of a decision's are stored before its trials are created or their specs patched:
     what a step was decided from must not go missing, or it could not be decided again (see ``record``)."""
@@ -65,4 +74,6 @@ class RecordEvent:
     message: str
 
 
-Action = CreateTrial | PatchTrialSpec | PutTrialStatus | CreatePod | DeletePod | PutStudyStatus | RecordEvent
+Action = (
+    CreateTrial | PatchTrialSpec | AdoptTrial | PutTrialStatus | CreatePod | DeletePod | PutStudyStatus | RecordEvent
+)

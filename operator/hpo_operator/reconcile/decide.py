@@ -25,9 +25,10 @@ from hpo_operator.api.trial import HpoTrial, Step, TrialStatus
 from hpo_operator.manifests import names
 from hpo_operator.manifests.pod import PodSettings, pod_manifest
 from hpo_operator.manifests.trial import trial_manifest
-from hpo_operator.reconcile import clock, retention, study_status
+from hpo_operator.reconcile import clock, manual_trials, retention, study_status
 from hpo_operator.reconcile.actions import (
     Action,
+    AdoptTrial,
     CreatePod,
     CreateTrial,
     DeletePod,
@@ -124,6 +125,7 @@ class _Deciding:
         self.cleaner = retention.Cleaner.of(study, snapshot, now)
         self.engine_study = engine_study.engine_study(study.spec)
         levels = watched_levels(self.engine_study)
+        self.strays = [manual_trials.Stray.of(raw, study, self.engine_study) for raw in snapshot.strays]
         self.number = next_decision(trials)
         self.views = [
             self._recorded(view_trial(trial, study.spec, pods, snapshot, self.gpus, now, levels)) for trial in trials
@@ -142,7 +144,9 @@ class _Deciding:
     def decision(self, memory: Memory | None) -> Decision:
         over = self._out_of_budget()
         suspended = self.study.spec.suspend
-        next_steps = Plan() if over or self.broken or suspended else self._plan(memory)
+        adoptions = list(self._adoptions(over))
+        adopts = any(isinstance(action, AdoptTrial) for action in adoptions)
+        next_steps = Plan() if over or self.broken or suspended or adopts else self._plan(memory)
         ending = self._ending(over, next_steps)
         ended = ending is not None and self.active == 0
         stops = self._stops(next_steps, ending)
@@ -152,6 +156,7 @@ class _Deciding:
         hold = self._hold(statuses)
         actions = [
             *self._trial_statuses(statuses),
+            *adoptions,
             *self._suspensions(suspended, stops),
             *self._planned(next_steps, stops),
             *self._pods(stops),
@@ -184,7 +189,19 @@ class _Deciding:
         return Ending(reason, message if len(stalled) == 1 else f"{count} of {self.active} trials: {message}", False)
 
     def _plan(self, memory: Memory | None) -> Plan:
-        return plan(self.engine_study, self.history, self._slots(), memory)
+        held = manual_trials.held_places(self.strays, self.study, self.texts, self.snapshot.refusals)
+        return plan(self.engine_study, [*self.history, *held], self._slots(), memory)
+
+    def _adoptions(self, over: Ending | None) -> Iterator[Action]:
+        """Trials that users made come before those that are planned: while one is adopted nothing is."""
+        why_not = f"its study has ended: {over.message}" if over is not None else ""
+        if self.study.spec.suspend:
+            why_not = "its study is suspended"
+        if self.broken:
+            why_not = "its study waits for a trial that cannot be read"
+        yield from manual_trials.adoptions(
+            self.strays, self.study, self.engine_study, self._slots(), why_not, self.snapshot.refusals, self.now
+        )
 
     def _slots(self) -> int:
         return max(0, self.study.spec.budget.parallelism - self.active)

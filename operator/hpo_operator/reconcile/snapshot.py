@@ -27,6 +27,8 @@ class Sample:
 class Snapshot:
     """One study, its trials, its Pods; by a Pod's name, its latest sample, why it was refused at creation, and what a
     Prometheus server said of it.
+
+    ``strays``: trials with the study's label that it does not own.
     """
 
     study: Raw
@@ -35,3 +37,4 @@ class Snapshot:
     samples: Mapping[str, Sample] = field(default_factory=dict)
     refusals: Mapping[str, str] = field(default_factory=dict)
     answers: Mapping[str, Answer] = field(default_factory=dict)
+    strays: tuple[Raw, ...] = ()
