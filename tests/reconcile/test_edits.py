@@ -83,6 +83,26 @@ def test_the_target_ends_the_study() -> None:
     assert len(cluster.trials) < 200
 
 
+def test_no_parallelism_lets_the_running_ones_finish_and_says_why_nothing_begins() -> None:
+    cluster = SimulatedCluster(made(6, 2))
+    cluster.settle()
+    cluster.start_pods()
+    cluster.edit_budget(parallelism=0)
+    cluster.run()
+    assert (cluster.status["trials"]["succeeded"], len(cluster.trials)) == (2, 2)
+    assert cluster.status["reason"] == "NoParallelism"
+    assert conditions(cluster)["Progressing"] == "False"
+    assert event_reasons(cluster).count("NoParallelism") == 1
+    cluster.edit_budget(parallelism=3)
+    cluster.run()
+    assert_ended(cluster, "TrialsCompleted")
+    assert cluster.results() == undisturbed("Sobol", 6, 2)
+    cluster.edit_budget(parallelism=0)
+    cluster.run()
+    assert_ended(cluster, "TrialsCompleted")
+    assert event_reasons(cluster).count("NoParallelism") == 1
+
+
 def test_an_interrupted_trial_that_waits_is_stopped_with_its_study() -> None:
     cluster = SimulatedCluster(made(4, 1, wallClock="1h"))
     cluster.settle()

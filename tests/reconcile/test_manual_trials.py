@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
+from hpo_operator.api.engine_study import engine_study
+from hpo_operator.api.parse import parse_study
+from hpo_operator.cli.study_file import read_study_files
+from hpo_operator.reconcile.manual_trials import Stray
 from reconcile.objects import trial
 from reconcile.simulation import Raw, SimulatedCluster, performed_in_part
 from reconcile.studies import ALGORITHMS, HYPERBAND, SEEDS, SOBOL, assert_ended, event_reasons, made, ran
@@ -180,6 +185,13 @@ def test_a_study_that_is_suspended_or_over_adopts_nothing() -> None:
     ended.run()
     assert ended.trials["demo-3"]["status"]["message"].startswith("its study has ended: used")
     assert ended.status["reason"] == "GPUHoursExhausted"
+
+
+def test_the_example_is_a_trial_of_its_study() -> None:
+    folder = Path(__file__).resolve().parents[2] / "crds" / "examples"
+    (raw,) = read_study_files(folder / "08-manual-trial.yaml")
+    study = parse_study(read_study_files(folder / "01-brain-tissue.yaml")[0])
+    assert Stray.of(raw, study, engine_study(study.spec)).problems == ()
 
 
 @settings(max_examples=10)

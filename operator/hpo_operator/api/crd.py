@@ -63,7 +63,11 @@ def study_crd() -> dict[str, Any]:
         structural_schema(StudyStatus),
         STUDY_COLUMNS,
         root_rules,
-        {"specReplicasPath": ".spec.budget.parallelism", "statusReplicasPath": ".status.trials.running"},
+        {
+            "specReplicasPath": ".spec.budget.parallelism",
+            "statusReplicasPath": ".status.trials.running",
+            "labelSelectorPath": ".status.selector",
+        },
     )
 
 

@@ -56,7 +56,9 @@ class Budget(ApiModel):
     """When to stop, and how much to use at once. May be changed while the study runs."""
 
     trials: int = Field(ge=1, le=100000, description="Number of trials.")
-    parallelism: int = Field(1, ge=1, le=1024, description="Trials that run at the same time.")
+    parallelism: int = Field(
+        1, ge=0, le=1024, description="Trials that run at the same time. 0: none begins, and those that run go on."
+    )
     failed_trials: int | None = Field(
         None,
         ge=0,

@@ -57,6 +57,7 @@ class StudyStatus(ApiModel):
     progress: str = Field("", max_length=32, description="Trials that ended, of the budget: 7/20.")
     trials: TrialCounts = Field(default_factory=TrialCounts, description="Trials by where they stand.")
     best: BestTrial | None = Field(None, description="The incumbent.")
+    selector: str = Field("", max_length=128, description="Labels of the study's Pods, for the scale subresource.")
     gpu_hours: float = Field(0.0, ge=0, description="GPU-hours used by the Pods, interrupted attempts included.")
     start_time: Time | None = Field(None, description="When the study was accepted.")
     suspend_time: Time | None = Field(None, description="Since when it has been suspended, if it is.")

@@ -153,7 +153,7 @@ class _Deciding:
         statuses = retention.with_checkpoints(
             [trial_status(view, self.study.spec, ended, self.now) for view in self.views], self.views, self.cleaner
         )
-        hold = self._hold(statuses)
+        hold = None if ended else self._hold(statuses)
         actions = [
             *self._trial_statuses(statuses),
             *adoptions,
@@ -177,6 +177,8 @@ class _Deciding:
         """Why nothing moves, if nothing does."""
         if self.broken:
             return Ending("UnreadableTrial", "; ".join(map(str, self.broken))[:4096], success=False)
+        if self.study.spec.budget.parallelism == 0 and self.active == 0 and not self.study.spec.suspend:
+            return Ending("NoParallelism", "spec.budget.parallelism is 0: no trial begins until it is raised", False)
         stalled = [
             status
             for view, status in zip(self.views, statuses, strict=True)

@@ -120,6 +120,7 @@ def folded_status(
         progress=f"{sum(status.phase in ENDED for status in statuses)}/{study.spec.budget.trials}",
         trials=number,
         best=best,
+        selector=f"{names.STUDY_LABEL}={study.name}",
         gpu_hours=round(gpu_hours, 2),  # coarse, so that a running study does not rewrite its status all the time
         start_time=old.start_time or at,
         suspend_time=(old.suspend_time or at) if suspended else None,
