@@ -146,8 +146,8 @@ def test_names_and_columns(crd: Crd, schema: dict[str, Any]) -> None:
         assert column["description"]
         if column["jsonPath"] != ".metadata.creationTimestamp":
             assert at(schema, column["jsonPath"])["type"] == column["type"]
-    for path in version["subresources"].get("scale", {}).values():
-        assert at(schema, path)["type"] == "integer"
+    for name, path in version["subresources"].get("scale", {}).items():
+        assert at(schema, path)["type"] == ("string" if name == "labelSelectorPath" else "integer")
 
 
 def at(schema: dict[str, Any], path: str) -> dict[str, Any]:
