@@ -48,6 +48,7 @@ class Finished:
     data: Path
     runners: dict[str, TrialRunner]
     metrics: dict[str, Mapping[str, float]]
+    mirrored: bool = False
 
     @property
     def out(self) -> Path:
@@ -79,7 +80,7 @@ class Finished:
             },
         }  # fmt: skip
         path = self.folder / "candidates.json"
-        path.write_text(json.dumps({"study": study, "candidates": candidates}))
+        path.write_text(json.dumps({"study": study, "candidates": candidates, "mirroredPrediction": self.mirrored}))
         return path
 
     def predict(self, **changes: Any) -> int:

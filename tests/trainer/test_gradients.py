@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hpo_trainer import checkpoint
 from hpo_trainer.config import fingerprint, parse
-from hpo_trainer.config.segmentation import LOSSES
+from hpo_trainer.config.masked_images import LOSSES
 from hpo_trainer.gradients import differentiate, in_parts
 from hpo_trainer.loop import Learner
 from hpo_trainer.tasks.classifier import Classifier

@@ -46,6 +46,10 @@ def finalize(
             "--retrain", help="Train the best configuration anew on each fold, and export these networks' mean."
         ),
     ] = False,
+    mirrored_prediction: Annotated[
+        bool,
+        typer.Option("--mirrored-prediction", help="Segmentation: average predictions over mirror images."),
+    ] = False,
     folds: Annotated[
         int, typer.Option(min=2, help="How many folds --retrain draws where the data set lists none.")
     ] = 5,
@@ -64,6 +68,7 @@ def finalize(
     try:
         claims = parse_claims(volume)
         found = finished_study(_name(study), state, claims, candidates)
+        found.request["mirroredPrediction"] = mirrored_prediction
         with exclusive(found.folder), threadpool_limits(limits=1):
             looks = [] if no_test else [f"--looks={found.folder.resolve().parent / LOOKS}"]
             _finalize(found, [*looks, f"--tolerance={tolerance}"], folds if retrain else None)

@@ -15,6 +15,7 @@ from typing import Any
 from hpo_trainer.config.classification import ClassificationConfig
 from hpo_trainer.config.fields import FieldSpec, camel_case, convert, did_you_mean, field_spec, snake_case
 from hpo_trainer.config.labelled_images import LabelledImagesConfig
+from hpo_trainer.config.masked_images import MaskedImagesConfig, VoxelwiseConfig
 from hpo_trainer.config.segmentation import SegmentationConfig
 from hpo_trainer.config.task import TaskConfig
 from hpo_trainer.config.template_deformation import TemplateDeformationConfig
@@ -27,11 +28,13 @@ __all__ = [
     "FIELDS",
     "ClassificationConfig",
     "LabelledImagesConfig",
+    "MaskedImagesConfig",
     "SegmentationConfig",
     "TaskConfig",
     "TemplateDeformationConfig",
     "TransferClassificationConfig",
     "TransferSegmentationConfig",
+    "VoxelwiseConfig",
     "completed",
     "did_you_mean",
     "fingerprint",

@@ -6,32 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hpo_trainer.config.fields import option
-from hpo_trainer.config.task import TaskConfig
+from hpo_trainer.config.masked_images import UNetConfig, VoxelwiseConfig
 from hpo_trainer.failures import BadConfig
-
-LOSSES = ("Dice", "DiceCE", "GeneralizedDice", "DiceFocal", "DiceTopK", "DiceHausdorff")
 
 
 @dataclass(frozen=True)
-class SegmentationConfig(TaskConfig):
+class SegmentationConfig(UNetConfig, VoxelwiseConfig):
     """A U-Net of ``depth`` resolution levels; an empty ``patch_size`` trains on whole images.
 
     The fields from ``rotation`` on are the extents of ``augmentation``: see ``data.augmentation.Extents``.
     """
 
-    dimensions: str = option("2D", choices=("2D", "3D"))
-    fold: int = option(0, 0, 99)
-    depth: int = option(3, 1, 6)
-    channels: int = option(16, 1, 512)
-    channel_multiplier: float = option(2.0, 0.5, 4.0)
     residual_units: int = option(0, 0, 4)
     full_resolution: bool = option(False)
-    normalization: str = option("ZScore", choices=("None", "ZScore", "PercentileZScore", "MinMax"))
     resampling: str = option("None", choices=("None", "MeanSpacing", "MedianSpacing"))
-    loss: str = option("DiceCE", choices=LOSSES)
-    optimizer: str = option("Adam", choices=("Adam", "AdamW", "SGD"))
     momentum: float = option(0.9, 0.0, 0.9999)
-    weight_decay: float = option(0.0, 0.0, 1.0)
     gradient_clipping: float = option(0.0, 0.0, 1e6)
     warmup_epochs: int = option(0, 0, 100_000)
     schedule_epochs: int = option(0, 0, 100_000)
@@ -49,8 +38,9 @@ class SegmentationConfig(TaskConfig):
     blur: float = option(0.0, 0.0, 10.0)
 
     @property
-    def axes(self) -> int:
-        return int(self.dimensions[0])
+    def mirrored_axes(self) -> tuple[int, ...]:
+        """Over which predictions are averaged."""
+        return self.mirror_axes if self.mirrored_prediction and self.augmentation else ()
 
     def check(self, source: Mapping[str, str]) -> None:
         super().check(source)

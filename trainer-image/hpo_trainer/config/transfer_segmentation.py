@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hpo_trainer.config.fields import option
-from hpo_trainer.config.task import TaskConfig
+from hpo_trainer.config.masked_images import VoxelwiseConfig
 
 
 @dataclass(frozen=True)
-class TransferSegmentationConfig(TaskConfig):
+class TransferSegmentationConfig(VoxelwiseConfig):
     """Another population for a trained U-Net, whose checkpoint also says how images are read.
 
     An empty ``source_dataset`` is the data set that the checkpoint was trained on.
     """
 
-    fold: int = option(0, 0, 99)
     source_checkpoint: str = option("checkpoint.pt")
     source_dataset: str = option("")
     method: str = option(
@@ -25,6 +24,3 @@ class TransferSegmentationConfig(TaskConfig):
     trained_blocks: int = option(1, 1, 11)
     trained_end: str = option("Last", choices=("First", "Last"))
     layer_channels: int = option(16, 1, 256)
-    loss: str = option("DiceCE", choices=("Dice", "DiceCE", "GeneralizedDice", "DiceFocal"))
-    optimizer: str = option("Adam", choices=("Adam", "AdamW", "SGD"))
-    weight_decay: float = option(0.0, 0.0, 1.0)

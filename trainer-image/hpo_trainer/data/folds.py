@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from hpo_trainer.config import LabelledImagesConfig, SegmentationConfig, TaskConfig
+from hpo_trainer.config import LabelledImagesConfig, MaskedImagesConfig, SegmentationConfig, TaskConfig
 from hpo_trainer.data import classification, decathlon, inspection, labelled_source, leaks, partition, segmentation
 from hpo_trainer.data.files import find_data_set, inside, reading
 from hpo_trainer.data.split import class_counts
@@ -63,9 +63,8 @@ def find_folds(data_dir: Path, config: TaskConfig, number: int, seed: int) -> Fo
 def _source(path: Path, config: TaskConfig) -> Source:
     if isinstance(config, LabelledImagesConfig):
         return classification.find(path, config)
-    fold = cast(int, getattr(config, "fold"))  # noqa: B009 - of all tasks that segment
-    reading_config = SegmentationConfig(validation_fraction=config.validation_fraction, fold=fold)
-    return segmentation.find(path, reading_config)
+    assert isinstance(config, MaskedImagesConfig)
+    return segmentation.find(path, SegmentationConfig(validation_fraction=config.validation_fraction, fold=config.fold))
 
 
 def _listed(path: Path, config: TaskConfig) -> list[Fields]:

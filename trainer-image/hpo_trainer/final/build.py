@@ -12,7 +12,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,7 +61,8 @@ class Order:
     def candidates(self) -> list[Candidate]:
         """Every network that takes part, the best trial first."""
         found = [self.request.candidate(trial) for trial in dict.fromkeys((self.choice.single, *self.choice.members))]
-        return found + ([self.retrained.candidate(name) for name in self.retrained.names] if self.retrained else [])
+        retrained = [self.retrained.candidate(name) for name in self.retrained.names] if self.retrained else []
+        return found + [replace(candidate, mirrored=found[0].mirrored) for candidate in retrained]
 
     @property
     def handed_over(self) -> tuple[str, ...]:

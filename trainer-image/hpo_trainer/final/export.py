@@ -22,6 +22,7 @@ from hpo_trainer.data.patches import pad
 from hpo_trainer.data.segmentation import Sample
 from hpo_trainer.final.model import ClassifyingLearner, Model, SegmentingLearner
 from hpo_trainer.networks.averaging import AveragedNetwork
+from hpo_trainer.networks.mirroring import mirrored
 from hpo_trainer.networks.network_input import NetworkInput
 
 AGREEMENT = 1e-3
@@ -173,6 +174,7 @@ def _exported(model: Model, network: nn.Module) -> Export:
     given: NetworkInput = learner.network_input
     if given.is_resampled:
         raise ExportError("images are resampled to a common spacing before it, which is no part of a network")
+    network = mirrored(network, given.mirrored_axes)
     if isinstance(model.config, TemplateDeformationConfig):
         network = TemplateLogits(network, model.config.edge_width)
     inner, traced = _scripted(network, torch.zeros(1, learner.data.channels, *given.size))
@@ -218,6 +220,7 @@ def _probabilities(model: Model, stored: Tensor) -> Tensor:
         return classifier.logits(images, lambda: None).softmax(1)
     learner = cast(SegmentingLearner, model.learner)
     if learner.network_input.is_patch:
-        return cast(Tensor, trained_network(model)(stored)).softmax(1)
+        network = mirrored(trained_network(model), learner.network_input.mirrored_axes)
+        return cast(Tensor, network(stored)).softmax(1)
     mask = torch.zeros(stored.shape[2:], dtype=torch.uint8)
     return learner.probabilities([Sample(stored[0], mask, case=0)], lambda: None)

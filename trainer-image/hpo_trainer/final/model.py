@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo_trainer import checkpoint, split_record
-from hpo_trainer.config import TaskConfig, parse
+from hpo_trainer.config import TaskConfig, VoxelwiseConfig, parse
 from hpo_trainer.data.classification import ClassificationData
 from hpo_trainer.data.segmentation import Sample, SegmentationData
 from hpo_trainer.device import prepare
@@ -100,7 +100,19 @@ def read_trained(candidate: Candidate) -> Trained:
     path, state = _state(candidate)
     identity: dict[str, Any] = json.loads(state["identity"])
     task, seed = identity.pop("task"), identity.pop("seed")
-    return Trained(path, state, task, parse(task, identity, {}, state["epoch"]), seed)
+    config = parse(task, identity, {}, state["epoch"])
+    return Trained(path, state, task, _mirroring(config) if candidate.mirrored else config, seed)
+
+
+def _mirroring(config: TaskConfig) -> TaskConfig:
+    """Raises BadConfig where no training mirrored anything."""
+    if not isinstance(config, VoxelwiseConfig) or not config.augmentation:
+        raise BadConfig(
+            "--mirrored-prediction",
+            "expected a task segmentation or transferSegmentation whose best trials trained with augmentation, which "
+            "mirrors images; leave it out",
+        )
+    return replace(config, mirrored_prediction=True)
 
 
 def open_model(candidate: Candidate, data_dir: Path, poll: Poll) -> Model:

@@ -15,7 +15,8 @@ from hpo_trainer.data.splits import NamedSplit
 class Candidate:
     """A finished trial. ``checkpoint``: its folder; ``value``: of the objective, after ``resource`` epochs (0: all).
 
-    ``split``: who trained and validated it, where that is not what its configuration says.
+    ``split``: who trained and validated it, where that is not what its configuration says. ``mirrored``: it predicts by
+    the mean over mirror images, whatever its configuration says.
     """
 
     trial: str
@@ -23,6 +24,7 @@ class Candidate:
     value: float
     resource: int
     split: NamedSplit | None = None
+    mirrored: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,10 @@ class Choice:
 
 def read_request(path: Path) -> Request:
     document = json.loads(path.read_text())
+    mirrored = document.get("mirroredPrediction", False)
     candidates = tuple(
-        Candidate(c["trial"], Path(c["checkpoint"]), c["value"], c["resource"]) for c in document["candidates"]
+        Candidate(c["trial"], Path(c["checkpoint"]), c["value"], c["resource"], mirrored=mirrored)
+        for c in document["candidates"]
     )
     return Request(document["study"], candidates)
 

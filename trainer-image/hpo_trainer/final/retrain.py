@@ -78,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
     stop.install()
     try:
         request, choice = read_request(options.candidates), read_choice(options.choice)
-        best = read_trained(request.candidate(choice.single))
+        best = read_trained(replace(request.candidate(choice.single), mirrored=False))  # it is trained as it was
         objective = request.study["spec"]["objective"]["metric"]
         run(best, choice.single, options.data, options.folder, options.folds, objective, stop)
     except Exception as error:

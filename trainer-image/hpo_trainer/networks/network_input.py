@@ -10,6 +10,7 @@ class NetworkInput:
     """``axes``: of the images, 2 or 3. ``size``: that they are padded to at their far ends, or of a patch.
 
     ``step``: a multiple of it is each side. ``is_resampled``: images are brought to a common spacing before.
+    ``mirrored_axes``: over whose mirror images predictions are averaged.
     """
 
     axes: int
@@ -18,3 +19,4 @@ class NetworkInput:
     is_patch: bool
     normalization: str
     is_resampled: bool
+    mirrored_axes: tuple[int, ...] = ()

@@ -23,6 +23,7 @@ from hpo_trainer.evaluation.segmentation import DiceByCase, dice_names
 from hpo_trainer.loop import Learner, Metrics
 from hpo_trainer.networks import optimizer, u_net
 from hpo_trainer.networks.averaging import AveragedNetwork
+from hpo_trainer.networks.mirroring import mirrored
 from hpo_trainer.networks.network_input import NetworkInput
 from hpo_trainer.networks.schedule import Schedule
 from hpo_trainer.parallel.share import WHOLE, Share
@@ -62,7 +63,13 @@ class SegmentationLearner:
         config = self._config
         step, resampled = 2 ** (config.depth - 1), config.resampling != "None"
         return NetworkInput(
-            config.axes, tuple(self._size), step, bool(config.patch_size), config.normalization, resampled
+            config.axes,
+            tuple(self._size),
+            step,
+            bool(config.patch_size),
+            config.normalization,
+            resampled,
+            config.mirrored_axes,
         )
 
     @property
@@ -121,11 +128,12 @@ class SegmentationLearner:
         if not self._config.patch_size:
             size = holding(samples[0].image.shape[1:], size, self.network_input.step)
         images = to_device(torch.stack([pad(sample, size)[0] for sample in samples]), self._device)
+        predictor = mirrored(self.model, self._config.mirrored_axes)
         if self._config.patch_size:
             window: dict[str, Any] = {"sw_batch_size": 4, "overlap": 0.5, "mode": "gaussian"}
-            padded = cast(Tensor, sliding_window_inference(images, self._size, predictor=self.model, **window))
+            padded = cast(Tensor, sliding_window_inference(images, self._size, predictor=predictor, **window))
         else:
-            padded = self.model(images)
+            padded = predictor(images)
         for axis, length in enumerate(samples[0].image.shape[1:], start=2):
             padded = padded.narrow(axis, 0, length)
         return resized(padded, samples[0].mask.shape)

@@ -60,9 +60,11 @@ class TransferLearner:
             batch_size=config.batch_size,
             augmentation=config.augmentation,
             loss=config.loss,
+            mirrored_prediction=config.mirrored_prediction,
         )
+        own = dataclasses.replace(source.config, mirrored_prediction=config.mirrored_prediction)
         self._config = config
-        self._source = SegmentationLearner(source.config, data[0], seed, device)
+        self._source = SegmentationLearner(own, data[0], seed, device)
         self._target = SegmentationLearner(target, data[1], seed, device)
         torch.manual_seed(derive(seed, "weights"))
         self.model = adapted(source, config, data[1]).to(device)

@@ -7,14 +7,13 @@ from typing import Literal
 from pydantic import Field
 
 from hpo_operator.api.model import Rule
+from hpo_operator.api.tasks.labelled_images import LabelledImagesTask
 from hpo_operator.api.tasks.task import Positive, Task
 
 
-class ClassificationTask(Task):
+class ClassificationTask(LabelledImagesTask):
     """Image classification by the parametric CNN family of Bertrand et al. (ISBI 2017), Table 1."""
 
-    train_samples_per_class: int = Field(0, ge=0, le=1000000, description="Training images used per class; 0: all.")
-    image_size: int = Field(64, ge=8, le=1024, description="Images are resized to this many pixels a side.")
     blocks: int = Field(5, ge=1, le=8, description="Convolution blocks, each ended by a max-pooling.")
     convolutions_per_block: int = Field(1, ge=1, le=10, description="Convolutions in a block.")
     filters: int = Field(64, ge=1, le=1024, description="Filters of every convolution.")

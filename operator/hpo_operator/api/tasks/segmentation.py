@@ -7,39 +7,25 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hpo_operator.api.model import Rule
+from hpo_operator.api.tasks.masked_images import UNetTask, VoxelwiseTask
 from hpo_operator.api.tasks.task import Positive, Task
 
 Axis = Annotated[int, Field(ge=0, le=2)]
 
 
-class SegmentationTask(Task):
+class SegmentationTask(UNetTask, VoxelwiseTask):
     """2D or 3D segmentation by a U-Net, scored by the Dice coefficient."""
 
-    dimensions: Literal["2D", "3D"] = Field("2D", description="Train on slices or on volumes.")
-    fold: int = Field(0, ge=0, le=99, description="Which fold is the validation set, when the data set lists folds.")
-    depth: int = Field(3, ge=1, le=6, description="Resolution levels of the U-Net.")
-    channels: int = Field(16, ge=1, le=512, description="Channels of the first level.")
-    channel_multiplier: float = Field(
-        2.0, ge=0.5, le=4, description="Channels of a level over those of the level above."
-    )
     residual_units: int = Field(0, ge=0, le=4, description="Residual units per level; 0: plain convolutions.")
     full_resolution: bool = Field(
         False,
         description="A further level on top, which keeps the image's resolution; without it the first convolution halves it.",
     )
-    normalization: Literal["None", "ZScore", "PercentileZScore", "MinMax"] = Field(
-        "ZScore", description="Normalisation of each image's intensities."
-    )
     resampling: Literal["None", "MeanSpacing", "MedianSpacing"] = Field(
         "None",
         description="Resample volumes to the mean or median voxel spacing of the training side; they are judged on their own grid.",
     )
-    loss: Literal["Dice", "DiceCE", "GeneralizedDice", "DiceFocal", "DiceTopK", "DiceHausdorff"] = Field(
-        "DiceCE", description="Training loss."
-    )
-    optimizer: Literal["Adam", "AdamW", "SGD"] = Field("Adam", description="Optimisation method.")
     momentum: float = Field(0.9, ge=0, le=0.9999, description="Nesterov momentum of SGD.")
-    weight_decay: float = Field(0.0, ge=0, le=1, description="Weight decay of the optimizer.")
     gradient_clipping: float = Field(0.0, ge=0, le=1e6, description="Largest norm of a step's gradient; 0: no limit.")
     warmup_epochs: int = Field(0, ge=0, le=100000, description="Epochs over which the learning rate rises from 0.")
     schedule_epochs: int = Field(

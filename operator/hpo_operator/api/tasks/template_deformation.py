@@ -6,19 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from hpo_operator.api.tasks.task import Task
+from hpo_operator.api.tasks.masked_images import UNetTask
 
 
-class TemplateDeformationTask(Task):
+class TemplateDeformationTask(UNetTask):
     """2D or 3D segmentation by deforming a mean shape of each class, so that a mask stays in one piece."""
 
-    dimensions: Literal["2D", "3D"] = Field("2D", description="Train on slices or on volumes.")
-    fold: int = Field(0, ge=0, le=99, description="Which fold is the validation set, when the data set lists folds.")
     depth: int = Field(4, ge=2, le=6, description="Resolution levels of the network.")
-    channels: int = Field(16, ge=1, le=512, description="Channels of the first level.")
-    channel_multiplier: float = Field(
-        2.0, ge=0.5, le=4, description="Channels of a level over those of the level above."
-    )
     field_level: int = Field(
         0,
         ge=0,
@@ -47,8 +41,3 @@ class TemplateDeformationTask(Task):
     edge_width: float = Field(
         1.0, ge=0.1, le=16, description="Voxels over which the template's edge rises from 0 to 1 in the training loss."
     )
-    normalization: Literal["None", "ZScore", "PercentileZScore", "MinMax"] = Field(
-        "ZScore", description="Normalisation of each image's intensities."
-    )
-    optimizer: Literal["Adam", "AdamW", "SGD"] = Field("Adam", description="Optimisation method.")
-    weight_decay: float = Field(0.0, ge=0, le=1, description="Weight decay of the optimizer.")

@@ -7,14 +7,13 @@ from typing import Literal
 from pydantic import Field
 
 from hpo_operator.api.model import Rule
+from hpo_operator.api.tasks.labelled_images import LabelledImagesTask
 from hpo_operator.api.tasks.task import Task, inside
 
 
-class TransferClassificationTask(Task):
+class TransferClassificationTask(LabelledImagesTask):
     """Image classification with a published network, trained in two steps: its new head, then from a layer on (Borgli et al., Saga, 2018)."""
 
-    train_samples_per_class: int = Field(0, ge=0, le=1000000, description="Training images used per class; 0: all.")
-    image_size: int = Field(64, ge=8, le=1024, description="Images are resized to this many pixels a side.")
     backbone: Literal[
         "ResNet10",
         "ResNet18",

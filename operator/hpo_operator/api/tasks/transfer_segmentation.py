@@ -6,13 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
+from hpo_operator.api.tasks.masked_images import VoxelwiseTask
 from hpo_operator.api.tasks.task import Task, inside
 
 
-class TransferSegmentationTask(Task):
+class TransferSegmentationTask(VoxelwiseTask):
     """Adapts a trained U-Net to another population; scored by the Dice coefficient on both populations."""
 
-    fold: int = Field(0, ge=0, le=99, description="Which fold is the validation set, when the data set lists folds.")
     source_checkpoint: str = Field(
         "checkpoint.pt",
         max_length=256,
@@ -32,8 +32,5 @@ class TransferSegmentationTask(Task):
     trained_blocks: int = Field(1, ge=1, le=11, description="Blocks of the source network that Partial trains.")
     trained_end: Literal["First", "Last"] = Field("Last", description="Where the blocks stand that Partial trains.")
     layer_channels: int = Field(16, ge=1, le=256, description="Channels inside the geometric and the intensity layers.")
-    loss: Literal["Dice", "DiceCE", "GeneralizedDice", "DiceFocal"] = Field("DiceCE", description="Training loss.")
-    optimizer: Literal["Adam", "AdamW", "SGD"] = Field("Adam", description="Optimisation method.")
-    weight_decay: float = Field(0.0, ge=0, le=1, description="Weight decay of the optimizer.")
 
     rules = (*Task.rules, inside("sourceCheckpoint"), inside("sourceDataset"))
