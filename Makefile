@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 STUDY ?= crds/examples/01-brain-tissue.yaml
 CLUSTER ?= .cluster
 
-.PHONY: help install demo demo-cluster test check bench-documents fix manifests cluster-up cluster-down bench-latency bench-latency-study bench-oom clean
+.PHONY: chaos help install demo demo-cluster test check bench-documents fix manifests cluster-up cluster-down bench-latency bench-latency-study bench-oom clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ fix: $(VENV)/.installed ## what check can mend by itself
 	$(BIN)/ruff format
 	$(BIN)/python -m hpo_operator.manifests
 	$(BIN)/python helm/values_table.py
+
+chaos: $(VENV)/.installed ## the operator killed a hundred times on a real API server, and every study checked; a quarter of an hour
+	PYTHONPATH=operator:trainer-image:tests:benchmarks $(BIN)/python -m chaos
 
 include benchmarks/search/search.mk
 include benchmarks/medical/medical.mk

@@ -6,7 +6,9 @@ import random
 import time
 
 import pytest
+from typer.testing import CliRunner
 
+from hpo_operator.cli.main import app
 from stand.operator_process import OperatorProcess
 from stand.studies import Raw, Studies, results, toy_study
 
@@ -36,6 +38,12 @@ def assert_nothing_lost_or_doubled(studies: Studies, study: Raw) -> None:
     assert {p["metadata"]["name"] for p in studies.all("pods", name)} == {f"{name}-{i}-r0-a0" for i in range(TRIALS)}
 
 
+def replayed(studies: Studies, name: str) -> str:
+    """What ``hpo replay`` says of the study as the API server stores it."""
+    arguments = ["replay", name, "--cluster", "--namespace", studies.namespace]
+    return CliRunner().invoke(app, arguments, env={"KUBECONFIG": str(studies.plane.kubeconfig)}).stdout
+
+
 def test_killed_at_parallelism_1_the_result_is_the_same(studies: Studies, operator: OperatorProcess) -> None:
     studies.apply(toy_study("undisturbed", TRIALS, mode="slow"))
     killed = kill_during(studies, operator, toy_study("killed", TRIALS, mode="slow"), random.Random(1))
@@ -43,6 +51,7 @@ def test_killed_at_parallelism_1_the_result_is_the_same(studies: Studies, operat
     assert_nothing_lost_or_doubled(studies, killed)
     assert results(studies.all("hpotrials", "killed")) == results(studies.all("hpotrials", "undisturbed"))
     assert killed["status"]["best"]["index"] == undisturbed["status"]["best"]["index"]
+    assert replayed(studies, "killed") == f"{TRIALS} trials, {TRIALS} decisions: all as recorded\n"
 
 
 def test_killed_at_parallelism_4_nothing_is_lost_or_doubled(studies: Studies, operator: OperatorProcess) -> None:
@@ -50,3 +59,4 @@ def test_killed_at_parallelism_4_nothing_is_lost_or_doubled(studies: Studies, op
         studies, operator, toy_study("killed4", TRIALS, parallelism=4, mode="slower"), random.Random(2)
     )
     assert_nothing_lost_or_doubled(studies, killed)
+    assert replayed(studies, "killed4").endswith("decisions: all as recorded\n")

@@ -141,8 +141,11 @@ class ControlPlane:
             self._end(name, lambda daemon: daemon.stop(STOP_SECONDS))
         self._remove_own_files()
 
-    def kubeconfig_for(self, namespace: str, service_account: str) -> Path:
-        """A kubeconfig that acts as a service account, with a token of the TokenRequest API (valid for a day)."""
+    def kubeconfig_for(self, namespace: str, service_account: str, server: str | None = None) -> Path:
+        """A kubeconfig that acts as a service account, with a token of the TokenRequest API (valid for a day).
+
+        ``server``: URL of what stands between, if anything does.
+        """
         request = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
@@ -151,7 +154,7 @@ class ControlPlane:
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}/token"
         token = self.request("POST", path, request)["status"]["token"]
         target = self.directory / "kubeconfigs" / f"{namespace}.{service_account}.yaml"
-        return write_kubeconfig(target, self.server, self.credentials.authority, token, namespace)
+        return write_kubeconfig(target, server or self.server, self.credentials.authority, token, namespace)
 
     def kubectl(self, *arguments: str, input_text: str | None = None) -> str:
         """Run ``kubectl`` as admin; returns its output, raises ``ControlPlaneError`` with what it said on failure."""

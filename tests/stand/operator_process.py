@@ -42,10 +42,16 @@ class OperatorProcess:
     """``python -m hpo_operator`` under its own service account. May be started, killed and started again."""
 
     def __init__(
-        self, plane: ControlPlane, sample_seconds: float = 1.0, name: str = "operator", prometheus: str = ""
+        self,
+        plane: ControlPlane,
+        sample_seconds: float = 1.0,
+        name: str = "operator",
+        prometheus: str = "",
+        server: str | None = None,
     ) -> None:
+        """``server``: URL by which it reaches the API server; None: directly."""
         self._plane, self._name, self._prometheus = plane, name, prometheus
-        self._kubeconfig = plane.kubeconfig_for(NAMESPACE, ACCOUNT)
+        self._kubeconfig = plane.kubeconfig_for(NAMESPACE, ACCOUNT, server)
         self._sample_seconds = sample_seconds
         self.port = free_port()
 

@@ -3,7 +3,7 @@
 Modes: report (a final message), metrics (only /metrics, no message), scraped (the same for long enough that a
 Prometheus server finds it), nan, silent, crash, oom,
 slow and slower (report after 1 and 5 seconds), wait (for ever the first
-time, report the second).
+time, report the second), epochs (one after the other, each noted in the checkpoint folder, from where it goes on).
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from pathlib import Path
 
 from hpo_trainer.report import checkpoint_dir, parameters, report, report_failure, resource
 
+EPOCH_SECONDS = 0.02
 
-def loss() -> float:
+
+def loss(reached: int | None = None) -> float:
     p = parameters({"x": 0.5, "kind": "a"})
-    amount = resource() or 1
+    amount = reached or resource() or 1
     return (float(p["x"]) - 0.7) ** 2 + (0.1 if p["kind"] == "b" else 0.0) + 1.0 / amount
 
 
@@ -31,6 +33,8 @@ def main(mode: str, x: str) -> int:
         forget_final_message()
     elif mode == "wait" and is_first_run():
         signal.pause()
+    elif mode == "epochs":
+        train_epochs()
     elif mode == "nan":
         report({"loss": float("nan")})
     elif mode == "crash":
@@ -41,6 +45,17 @@ def main(mode: str, x: str) -> int:
         time.sleep({"slow": 1.0, "slower": 5.0}.get(mode, 0.0))
         report({"loss": loss()}, resource=resource())
     return 0
+
+
+def train_epochs() -> None:
+    """One line for each epoch that was trained: what is done already is not done again."""
+    done = checkpoint_dir() / "epochs"
+    begun = len(done.read_text().splitlines()) if done.exists() else 0
+    for epoch in range(begun + 1, (resource() or 1) + 1):
+        time.sleep(EPOCH_SECONDS)
+        with done.open("a") as lines:
+            lines.write(f"{epoch} {loss(epoch)!r}\n")
+    report({"loss": loss()}, resource=resource())
 
 
 def is_first_run() -> bool:

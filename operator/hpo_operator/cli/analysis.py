@@ -25,6 +25,7 @@ from hpo_operator.api.parse import parse_study, parse_trial
 from hpo_operator.cli.analysis_beliefs import beliefs_view, gain_view
 from hpo_operator.cli.analysis_parts import after, heading, percent, table
 from hpo_operator.cli.analysis_plot import save_slices
+from hpo_operator.cli.stored_objects import SourceError, study_folder
 from hpo_operator.local.store import ObjectStore
 from hpo_operator.reconcile.snapshot import Snapshot
 from hpo_operator.reconcile.trial_state import engine_trial, view_trial
@@ -61,19 +62,17 @@ def load_study(target: str, state: Path, now: datetime) -> StoredStudy:
     Raises:
         AnalysisError: nothing is stored there, or what is stored is no study.
     """
-    folders = [folder for folder in (Path(target), state / target) if any(folder.glob("study/*.json"))]
-    if not folders:
-        raise AnalysisError(
-            f"{target}: expected the folder of a study that `hpo run` wrote, or the name of one below {state}; "
-            f"found no study/*.json in {target} or {state / target}"
-        )
     try:
-        store = ObjectStore(folders[0])
+        folder = study_folder(target, state)
+    except SourceError as error:
+        raise AnalysisError(str(error)) from None
+    try:
+        store = ObjectStore(folder)
         return _understood(store.all("study")[0], store.all("trials"), now)
     except InvalidObject as error:
-        raise AnalysisError(f"{folders[0]}/study: {error}") from None
+        raise AnalysisError(f"{folder}/study: {error}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AnalysisError(f"{folders[0]}: expected objects that `hpo run` wrote, found others ({error})") from None
+        raise AnalysisError(f"{folder}: expected objects that `hpo run` wrote, found others ({error})") from None
 
 
 def _understood(raw: Raw, raw_trials: Sequence[Raw], now: datetime) -> StoredStudy:

@@ -1,0 +1,143 @@
+"""A study and its trials from wherever they are stored: a folder of ``hpo run``, a file of kubectl, a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpo_operator.api.errors import InvalidObject
+from hpo_operator.api.parse import parse_study
+from hpo_operator.api.study import GROUP, VERSION, Study
+from hpo_operator.api.trial import HpoTrial
+from hpo_operator.cli.study_file import StudyFileError, read_study_files
+from hpo_operator.local.store import ObjectStore
+from hpo_operator.manifests.names import STUDY_LABEL
+from hpo_operator.reconcile.decide import read_trials
+
+Raw = Mapping[str, Any]
+
+
+class SourceError(Exception):
+    """The study is not there, or cannot be read; the message is for the user."""
+
+
+@dataclass(frozen=True)
+class StoredObjects:
+    """A study with its trials in the order of their numbers."""
+
+    study: Study
+    trials: tuple[HpoTrial, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where it is: in ``objects`` (a file that kubectl wrote) or in the ``cluster`` if given; else below ``state``."""
+
+    state: Path
+    objects: Path | None = None
+    cluster: bool = False
+    namespace: str = "default"
+
+    def load(self, target: str) -> StoredObjects:
+        """The study of that name; below ``state`` also that of a folder or of a study file.
+
+        Raises:
+            SourceError: it is not there, or something about it cannot be read.
+        """
+        where, study, trials = self._read(target)
+        try:
+            parsed = parse_study(study)
+            read, broken = read_trials(parsed, trials)
+        except InvalidObject as error:
+            raise SourceError(f"{where}: {error}") from None
+        except (KeyError, TypeError, AttributeError) as error:
+            raise SourceError(f"{where}: expected objects that the operator wrote, found others ({error})") from None
+        if broken:
+            raise SourceError(f"{where}: {'; '.join(map(str, broken))}")
+        return StoredObjects(parsed, tuple(read))
+
+    def _read(self, target: str) -> tuple[str, Raw, Sequence[Raw]]:
+        if self.objects is not None:
+            return str(self.objects), *_of_file(self.objects, target)
+        if self.cluster:
+            return f"{self.namespace}/{target}", *asyncio.run(_of_cluster(self.namespace, target))
+        folder = study_folder(target, self.state)
+        try:
+            store = ObjectStore(folder)
+            return str(folder), store.all("study")[0], store.all("trials")
+        except (ValueError, KeyError, TypeError) as error:
+            raise SourceError(f"{folder}: expected objects that `hpo run` wrote, found others ({error})") from None
+
+
+def study_folder(target: str, state: Path) -> Path:
+    """The folder ``target``, or the one below ``state`` of that name or of the study in the file ``target``.
+
+    Raises:
+        SourceError: nothing is stored there.
+    """
+    name = _name_in(Path(target)) if Path(target).is_file() else target
+    for folder in (Path(name), state / name):
+        if any(folder.glob("study/*.json")):
+            return folder
+    raise SourceError(
+        f"{target}: expected the folder of a study that `hpo run` wrote, or the name of one below {state}; "
+        f"found no study/*.json in {name} or {state / name}"
+    )
+
+
+def _name_in(path: Path) -> str:
+    try:
+        return str(read_study_files(path)[0]["metadata"]["name"])
+    except StudyFileError as error:
+        raise SourceError(str(error)) from None
+    except (KeyError, TypeError):
+        raise SourceError(f"{path}: expected a study with metadata.name, found none") from None
+
+
+def _of_file(path: Path, target: str) -> tuple[Raw, list[Raw]]:
+    try:
+        found = list(_flat(read_study_files(path)))
+    except StudyFileError as error:
+        raise SourceError(str(error)) from None
+    studies = [o for o in found if o.get("kind") == "HPOStudy" and _field(o, "name") == target]
+    if len(studies) != 1:
+        raise SourceError(f"{path}: expected one HPOStudy {target}, found {len(studies)}")
+    return studies[0], [o for o in found if o.get("kind") == "HPOTrial" and _belongs(o, studies[0])]
+
+
+def _flat(documents: Sequence[Raw]) -> Iterator[Raw]:
+    """Objects, also those inside lists as ``kubectl get`` writes them."""
+    for document in documents:
+        items = document.get("items")
+        yield from (o for o in items if isinstance(o, Mapping)) if isinstance(items, list) else (document,)
+
+
+async def _of_cluster(namespace: str, name: str) -> tuple[Raw, list[Raw]]:
+    """By kubectl's own configuration."""
+    # Imported here, since the client would double the start-up time of every other command.
+    from hpo_operator.kube.client import ApiServer, ConfigurationError
+    from hpo_operator.kube.errors import ClusterError
+
+    path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}"
+    try:
+        async with await ApiServer.connect() as server:
+            study = await server.request("GET", f"{path}/hpostudies/{name}")
+            mine = {"labelSelector": f"{STUDY_LABEL}={name}"}
+            trials = await server.request("GET", f"{path}/hpotrials", query=mine)
+    except (ClusterError, ConfigurationError) as error:
+        raise SourceError(f"{namespace}/{name}: {error}") from None
+    return study, [trial for trial in trials["items"] if _belongs(trial, study)]
+
+
+def _belongs(trial: Raw, study: Raw) -> bool:
+    """Whether the study owns the trial: an earlier study of this name may have left some behind."""
+    owners = _field(trial, "ownerReferences") or []
+    return any(owner.get("uid") == _field(study, "uid") for owner in owners if isinstance(owner, Mapping))
+
+
+def _field(raw: Raw, name: str) -> Any:
+    meta = raw.get("metadata")
+    return meta.get(name) if isinstance(meta, Mapping) else None
