@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import time
 
 import pytest
-from typer.testing import CliRunner
 
-from hpo_operator.cli.main import app
-from stand.operator_process import OperatorProcess
+from stand.operator_process import ROOT, OperatorProcess
 from stand.studies import Raw, Studies, results, toy_study
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -40,8 +40,10 @@ def assert_nothing_lost_or_doubled(studies: Studies, study: Raw) -> None:
 
 def replayed(studies: Studies, name: str) -> str:
     """What ``hpo replay`` says of the study as the API server stores it."""
-    arguments = ["replay", name, "--cluster", "--namespace", studies.namespace]
-    return CliRunner().invoke(app, arguments, env={"KUBECONFIG": str(studies.plane.kubeconfig)}).stdout
+    command = [sys.executable, "-m", "hpo_operator.cli.main", "replay", name, "--cluster", "-n", studies.namespace]
+    environ = {"PYTHONPATH": str(ROOT / "operator"), "KUBECONFIG": str(studies.plane.kubeconfig)}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
 
 
 def test_killed_at_parallelism_1_the_result_is_the_same(studies: Studies, operator: OperatorProcess) -> None:
