@@ -41,7 +41,13 @@ def trial(index: int = 0, status: dict[str, Any] | None = None, **spec: Any) -> 
     made: dict[str, Any] = {
         "apiVersion": "hpo.study/v1alpha1",
         "kind": "HPOTrial",
-        "metadata": {"name": f"demo-{index}", "namespace": "lab", "uid": f"trial-{index}", "generation": 1},
+        "metadata": {
+            "name": f"demo-{index}",
+            "namespace": "lab",
+            "uid": f"trial-{index}",
+            "generation": 1,
+            "ownerReferences": [{"kind": "HPOStudy", "name": "demo", "uid": "study-uid", "controller": True}],
+        },
         "spec": {"study": "demo", "index": index, "parameters": {"learningRate": "0.01", "depth": "3"}} | spec,
     }
     return made | ({"status": status} if status else {})

@@ -24,6 +24,7 @@ GOOD = {"learningRate": "0.02", "depth": "3"}
 def manual(index: int, name: str | None = None, parameters: Any = None, **spec: Any) -> Raw:
     """A trial as a user writes it, with the label that it gets by its study's name."""
     raw = trial(index)
+    del raw["metadata"]["ownerReferences"]
     raw["metadata"] |= {"name": name or f"demo-{index}", "labels": {"hpo.study/study": "demo"}}
     raw["spec"] |= {"parameters": copy.deepcopy(GOOD if parameters is None else parameters)} | spec
     return raw
