@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,10 +17,12 @@ from hypothesis import strategies as st
 from hpo_trainer.config import ClassificationConfig, SegmentationConfig, parse
 from hpo_trainer.data import classification, segmentation
 from hpo_trainer.data.check import check
+from hpo_trainer.data.folds import find_folds
 from hpo_trainer.data.inspection import Item
 from hpo_trainer.data.leaks import families
 from hpo_trainer.data.split import main
-from trainer.support import decathlon_folder, image_folder
+from hpo_trainer.failures import BadConfig, BadData
+from trainer.support import decathlon_folder, image_folder, segmentation_archive
 
 
 def patients(root: Path, *, count: int = 16, each: int = 2) -> Path:
@@ -160,3 +165,92 @@ def test_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list
         main([str(tmp_path), *options])
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+# --- archives
+
+
+def labelled_archive(path: Path) -> Path:
+    """24 images of two classes and twelve patients, and one that belongs to no side."""
+    rng = np.random.default_rng(0)
+    groups = np.append(np.repeat(np.arange(12), 2), -1)
+    images = rng.integers(0, 256, (25, 8, 8), dtype=np.uint8)
+    np.savez(path, images=images, labels=np.append(np.repeat([0, 1], 12), 0), groups=groups)
+    return path
+
+
+def test_an_archive_of_labelled_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = labelled_archive(tmp_path / "images.npz")
+    assert main([str(path)]) == 0
+    assert f"written to {tmp_path}/images.splits.csv" in capsys.readouterr().out
+    rows = rows_of(tmp_path / "images.splits.csv")
+    assert [row["image"] for row in rows] == [str(i) for i in range(24)]
+    assert len({(row["patient"], row["split"]) for row in rows}) == 12
+    fields = {"dataset": "images.npz", "imageSize": 8, "blocks": 1, "splitFile": "images.splits.csv"}
+    config = parse("classification", fields, {})
+    assert isinstance(config, ClassificationConfig)
+    data = classification.load(tmp_path, config, lambda: None)
+    sides = {side: {f"images[{r['image']}]" for r in rows if r["split"] == side} for side in ("train", "val", "test")}
+    assert {side: set(names) for side, names in data.sides.items()} == {
+        "train": sides["train"],
+        "validation": sides["val"],
+    }
+    found = data.test(lambda: None)
+    assert found is not None
+    assert set(found[1].names) == sides["test"]
+    assert check(path, "images.splits.csv").problems == ()
+
+
+def test_folds_of_an_archive_with_masks(tmp_path: Path) -> None:
+    path = segmentation_archive(tmp_path / "discs.npz", groups=8, per_group=2)
+    assert main([str(path), "--folds", "3", "--test", "0.25"]) == 0
+    rows = rows_of(tmp_path / "discs.splits.csv")
+    seen = []
+    for k in range(3):
+        config = SegmentationConfig(dataset="discs.npz", split_file="discs.splits.csv", split_column=f"fold{k}")
+        data = segmentation.load(tmp_path, config, lambda: None)
+        seen += [s.item for s in data.validation]
+        assert {s.case for s in data.validation}.isdisjoint({s.case for s in data.train})
+        found = data.test(lambda: None)
+        assert found is not None
+        assert [s.item for s in found[1]] == [i for i, row in enumerate(rows) if row[f"fold{k}"] == "test"]
+        assert check(path, "discs.splits.csv", f"fold{k}").problems == ()
+    assert len(seen) == len(set(seen)) == 12
+    folds = find_folds(tmp_path, replace(config, split_column="fold1"), 9, 0)
+    assert (folds.origin, len(folds.folds)) == ("listed in discs.splits.csv", 3)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("image,split\n0,train\n16,val\n", "discs.csv:3: expected the position of an image, from 0 to 15, found '16'"),
+        ("image,split\n-1,train\n", "discs.csv:2: expected the position of an image, from 0 to 15, found '-1'"),
+        ("image,split\n0,train\n0,val\n", "discs.csv:3: image 0 is listed twice"),
+        ("image,split\n0,elsewhere\n", "discs.csv:2: expected train, val or test in column 'split', found 'elsewhere'"),
+        ("image,side\n0,train\n", "HPO_CONFIG.splitColumn: expected a column 'split' in"),
+        ("file,split\n0,train\n", "HPO_CONFIG.splitFile: expected a column 'image' in"),
+        ("image,split\n0,train\n", "no image is left for validation"),
+    ],
+)
+def test_a_split_file_of_an_archive_that_is_none(tmp_path: Path, rows: str, said: str) -> None:
+    segmentation_archive(tmp_path / "discs.npz")
+    (tmp_path / "discs.csv").write_text(rows)
+    config = SegmentationConfig(dataset="discs.npz", split_file="discs.csv")
+    with pytest.raises((BadConfig, BadData), match=re.escape(said)):
+        segmentation.load(tmp_path, config, lambda: None)
+
+
+def test_an_archive_that_says_itself_who_is_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = segmentation_archive(tmp_path / "discs.npz")
+    with np.load(path) as arrays:
+        content = dict(arrays)
+    np.savez(path, **content, **{f"test_{name}": array[:4] for name, array in content.items()})
+    with pytest.raises(SystemExit, match="2"):
+        main([str(path)])
+    assert "has a test side already, in arrays named test_...; take --test 0" in capsys.readouterr().err
+    assert main([str(path), "--test", "0"]) == 0
+    medmnist = tmp_path / "medmnist.npz"
+    np.savez(medmnist, train_images=np.zeros((2, 8, 8)), train_labels=np.arange(2))
+    with pytest.raises(SystemExit, match="2"):
+        main([str(medmnist)])
+    assert "holds its own split" in capsys.readouterr().err

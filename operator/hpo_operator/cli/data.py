@@ -35,7 +35,7 @@ def check(
 
 @data.command()
 def split(
-    path: Annotated[Path, typer.Argument(metavar="DIR", help="A data set: a folder.")],
+    path: Annotated[Path, typer.Argument(metavar="DIR", help="A data set: a folder, or an .npz file with groups.")],
     test: Annotated[float, typer.Option(help="Share of the test side, which no trial reads; 0: none.")] = 0.25,
     validation: Annotated[float, typer.Option(help="Share of the validation side.")] = 0.25,
     folds: Annotated[int, typer.Option(help="This many folds of what is not for the test.")] = 0,
@@ -47,7 +47,7 @@ def split(
         str, typer.Option(help="Regular expression; its first group, in a file's name, is the patient.")
     ] = "",
     out: Annotated[
-        Path | None, typer.Option(help="Default: splits.csv, or splits_final.json, in the data set.")
+        Path | None, typer.Option(help="Default: splits.csv, or splits_final.json, in the data set; beside an archive.")
     ] = None,
 ) -> None:
     """Draw a split by patient or volume, every class on every side, and write it beside the data.

@@ -28,8 +28,6 @@ from hpo_trainer.data.files import (
 from hpo_trainer.data.labelled_source import Source
 from hpo_trainer.failures import BadConfig, BadData
 
-SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
-
 PATIENT_COLUMNS = ("patient", "group", "patient_id", "volume")
 """The first of these that a split file has says which images belong together."""
 
@@ -206,9 +204,9 @@ def _split_rows(path: Path, column: str, classes: tuple[str, ...]) -> Iterable[R
         where = f"{path}:{number}"
         if name not in classes:
             raise BadData(where, f"no folder for class {name!r}")
-        if side not in SPLIT_NAMES:
+        if side not in splits.SPLIT_NAMES:
             raise BadData(where, f"expected train, val or test in column {column!r}, found {side!r}")
         if (name, file) in seen:
             raise BadData(where, f"{name}/{file} is listed twice")
         seen.add((name, file))
-        yield Row(name, file, SPLIT_NAMES[side], (row[patient] or "") if patient else "")
+        yield Row(name, file, splits.SPLIT_NAMES[side], (row[patient] or "") if patient else "")

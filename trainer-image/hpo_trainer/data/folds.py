@@ -64,19 +64,23 @@ def _source(path: Path, config: TaskConfig) -> Source:
     if isinstance(config, LabelledImagesConfig):
         return classification.find(path, config)
     assert isinstance(config, MaskedImagesConfig)
-    return segmentation.find(path, SegmentationConfig(validation_fraction=config.validation_fraction, fold=config.fold))
+    reading_config = SegmentationConfig(
+        split_file=config.split_file,
+        split_column=config.split_column,
+        validation_fraction=config.validation_fraction,
+        fold=config.fold,
+    )
+    return segmentation.find(path, reading_config)
 
 
 def _listed(path: Path, config: TaskConfig) -> list[Fields]:
     """What a configuration says to get each fold that the data set lists: ``splits_final.json``, or columns of the
     split file that differ from the study's in their number only (fold0, fold1, ...)."""
-    if not path.is_dir():
-        return []
-    if not isinstance(config, LabelledImagesConfig):
+    if path.is_dir() and not isinstance(config, LabelledImagesConfig):
         return [{"fold": k} for k in range(len(decathlon.read(path).folds))]
     if not config.split_file:
         return []
-    file = inside(path, config.split_file, "splitFile")
+    file = inside(path if path.is_dir() else path.parent, config.split_file, "splitFile")
     with reading(file, "CSV"), file.open(newline="", encoding="utf-8-sig") as lines:
         columns = next(csv.reader(lines), [])
     stem = re.sub("[0-9]+$", "", config.split_column)
@@ -84,7 +88,8 @@ def _listed(path: Path, config: TaskConfig) -> list[Fields]:
 
 
 def _lister(path: Path, config: TaskConfig) -> str:
-    return f"listed in {decathlon.SPLITS_FILE if not isinstance(config, LabelledImagesConfig) else config.split_file}"
+    by_cases = path.is_dir() and not isinstance(config, LabelledImagesConfig)
+    return f"listed in {decathlon.SPLITS_FILE if by_cases else config.split_file}"
 
 
 def _pool(split: Split) -> Indices:

@@ -86,7 +86,7 @@ def take(
     layout is not understood, and BadConfig where the split file or its column is not there.
     """
     if is_segmentation(path):
-        source = _volumes(path, re.compile(patient))
+        source = _volumes(path, re.compile(patient), split_file, split_column)
     else:
         source = _pictures(path, ClassificationConfig(split_file=split_file, split_column=split_column), patient)
     items: dict[int, Item] = {}
@@ -168,8 +168,8 @@ def _one_hot(label: np.int64, classes: int) -> tuple[int, ...]:
     return tuple(int(label == c) for c in range(classes))
 
 
-def _volumes(path: Path, patient: re.Pattern[str]) -> _Source:
-    source = segmentation.find(path, SegmentationConfig())
+def _volumes(path: Path, patient: re.Pattern[str], split_file: str, split_column: str) -> _Source:
+    source = segmentation.find(path, SegmentationConfig(split_file=split_file, split_column=split_column))
     names = _names(source.files, path, len(source.cases))
     layout = "Decathlon folder" if source.files else ".npz with images and masks"
     groups = [_patient(name, None, patient) for name in names] if source.files else _numbers(source.cases)
@@ -181,7 +181,10 @@ def _volumes(path: Path, patient: re.Pattern[str]) -> _Source:
     def spacing(i: int) -> tuple[float, ...]:
         return nifti.read_spacing(source.files[i]) if source.files else ()
 
-    folds = _folds(path, len(names), "test" if source.files else "left out")  # listed folds leave out what tests
+    if split_file and not source.files:
+        folds = {split_column: _sides(source.split, len(names), "test")}
+    else:
+        folds = _folds(path, len(names), "test" if source.files else "left out")  # listed folds leave out what tests
     return _Source(layout, "segmentation", source.classes, names, tuple(groups), folds, read, spacing)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hpo_trainer.config import LabelledImagesConfig
-from hpo_trainer.data import splits
+from hpo_trainer.data import archive_split, splits
 from hpo_trainer.data.files import Array, Image, finite, read_arrays
 from hpo_trainer.data.labelled_source import Labels, Source
 from hpo_trainer.failures import BadData
@@ -44,10 +44,23 @@ def find(path: Path, config: LabelledImagesConfig) -> Source:
     grey = _grey(arrays["images"], f"{path}[images]")
     labels = _labels(arrays["labels"], len(grey), f"{path}[labels]")
     groups = _labels(arrays["groups"], len(grey), f"{path}[groups]", lowest=splits.LEFT_OUT)
-    split = splits.by_groups(groups, labels, config.validation_fraction)
+    split, test = splits.by_groups(groups, labels, config.validation_fraction), splits.nothing()
+    if config.split_file:
+        split, test = archive_split.read(path, config, len(labels))
     patients = tuple("" if group == splits.LEFT_OUT else str(group) for group in groups)
     classes, names = _classes(arrays, labels, path), tuple(f"images[{i}]" for i in range(len(grey)))
-    return Source(path, labels, classes, split, lambda i: _unit(grey[i], f"{path}: image {i}"), names, groups=patients)
+    rest = "test" if config.split_file else "left out"
+    return Source(
+        path,
+        labels,
+        classes,
+        split,
+        lambda i: _unit(grey[i], f"{path}: image {i}"),
+        names,
+        groups=patients,
+        rest=rest,
+        test=test,
+    )
 
 
 def find_test(path: Path) -> tuple[Labels, Callable[[int], Image]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo_trainer.config import SegmentationConfig
-from hpo_trainer.data import decathlon, nifti, splits
+from hpo_trainer.data import archive_split, decathlon, nifti, splits
 from hpo_trainer.data.digest import digest
 from hpo_trainer.data.files import Array, Image, find_data_set, finite, read_arrays
 from hpo_trainer.data.intensity import normalize
@@ -204,9 +204,12 @@ def _archive(path: Path, config: SegmentationConfig) -> Source:
     images, masks, groups = _archive_arrays(path, arrays, "")
     if masks.ndim - 1 < config.axes:
         raise BadConfig("HPO_CONFIG.dimensions", f"expected 2D, since {path} holds slices, found {config.dimensions}")
-    return _archive_source(
-        path, (images, masks, groups), _classes(arrays, masks, path), _fold(path, groups, config), ""
-    )
+    if config.split_file:
+        split, test = archive_split.read(path, config, len(masks))
+    else:
+        split, test = _fold(path, groups, config), splits.nothing()
+    source = _archive_source(path, (images, masks, groups), _classes(arrays, masks, path), split, "")
+    return replace(source, test=test)
 
 
 def _archive_test(source: Source) -> Source | None:

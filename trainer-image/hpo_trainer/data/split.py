@@ -1,6 +1,7 @@
 """``python -m hpo_trainer.data.split DIR``: draw a split by patient or volume, and write it down beside the data.
 
-Folders of classes get a CSV file for ``splitFile``, Decathlon folders the ``splits_final.json`` that nnU-Net knows.
+Folders of classes and archives get a CSV file for ``splitFile``, Decathlon folders the ``splits_final.json`` that
+nnU-Net knows.
 Images with equal pixels stay together too. Exit codes: 0 written, 1 a data set that cannot be read, 2 wrong options.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,13 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
-from hpo_trainer.data import inspection, leaks
+from hpo_trainer.data import archive_split, inspection, leaks
 from hpo_trainer.data.decathlon import SPLITS_FILE
+from hpo_trainer.data.files import array_names
 from hpo_trainer.data.inspection import Inventory, Item
 from hpo_trainer.data.partition import Counts, folds, partition
 from hpo_trainer.failures import BadData
 
-CSV_FILE = "splits.csv"
+CSV_FILE, ARCHIVE = "splits.csv", ".npz"
 Columns = dict[str, tuple[str, ...]]
 """Of each split by its name, the side of each item: train, val or test."""
 
@@ -58,8 +61,10 @@ def class_counts(inventory: Inventory) -> Counts:
 
 
 def write(out: Path, inventory: Inventory, families: Sequence[str], columns: Columns) -> None:
-    """A CSV file with the columns class, file, patient and the splits, or nnU-Net's list of folds."""
-    if inventory.task == "segmentation":
+    """A CSV file with the columns class, file, patient and the splits, of an archive the position in place of class and
+    file; or nnU-Net's list of folds."""
+    archive = inventory.layout.startswith(ARCHIVE)
+    if not archive and inventory.task == "segmentation":
         cases = [Path(item.name).name.removesuffix(".gz").removesuffix(".nii") for item in inventory.items]
         document = [
             {s: [c for c, side in zip(cases, of, strict=True) if side == s] for s in ("train", "val", "test")}
@@ -69,9 +74,10 @@ def write(out: Path, inventory: Inventory, families: Sequence[str], columns: Col
         return
     with out.open("w", newline="", encoding="utf-8") as lines:
         writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow(["class", "file", "patient", *columns])
+        writer.writerow([*([archive_split.POSITION] if archive else ["class", "file"]), "patient", *columns])
         for i, item in enumerate(inventory.items):
-            writer.writerow([*item.name.split("/", 1), families[i], *(of[i] for of in columns.values())])
+            place = [re.sub("[^0-9]", "", item.name)] if archive else item.name.split("/", 1)
+            writer.writerow([*place, families[i], *(of[i] for of in columns.values())])
 
 
 def summary(inventory: Inventory, families: Sequence[str], columns: Columns, sides: Sequence[str]) -> str:
@@ -126,12 +132,16 @@ def main(arguments: Sequence[str]) -> int:
     """Returns the exit code; argparse ends the program with 2 by itself."""
     options, parser = _options(arguments)
     try:
+        if not options.path.is_dir():
+            _check_archive(options, parser)
         inventory = inspection.take(options.path, patient=options.patient)
     except BadData as error:
         return _failed([str(error)])
     if inventory.unreadable:
         return _failed(inventory.unreadable)
-    out = options.out or options.path / (SPLITS_FILE if inventory.task == "segmentation" else CSV_FILE)
+    if not options.path.is_dir():  # images of the group -1 are on no side
+        inventory = replace(inventory, items=tuple(item for item in inventory.items if item.group))
+    out = options.out or _beside(options.path, inventory.task)
     if out.exists():
         parser.error(f"{out} exists, and studies may depend on it; name another file with --out")
     families = leaks.families(in_blocks(inventory.items, options.block) if options.block > 1 else inventory.items)
@@ -148,6 +158,21 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _check_archive(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Its arrays may say already who is on which side. Raises BadData where it is no archive."""
+    names = array_names(options.path)
+    if "train_images" in names:
+        parser.error(f"{options.path} holds its own split, in arrays named train_..., val_... and test_...")
+    if options.test and "test_images" in names:
+        parser.error(f"{options.path} has a test side already, in arrays named test_...; take --test 0")
+
+
+def _beside(path: Path, task: str) -> Path:
+    if not path.is_dir():
+        return path.with_suffix(f".{CSV_FILE}")
+    return path / (SPLITS_FILE if task == "segmentation" else CSV_FILE)
+
+
 def _failed(sentences: Sequence[str]) -> int:
     for sentence in sentences:
         print(sentence, file=sys.stderr)
@@ -156,17 +181,21 @@ def _failed(sentences: Sequence[str]) -> int:
 
 def _options(arguments: Sequence[str]) -> tuple[argparse.Namespace, argparse.ArgumentParser]:
     parser = argparse.ArgumentParser(prog="hpo data split", description="Draw a split by patient or volume.")
-    parser.add_argument("path", type=Path, metavar="DIR", help="a data set: a folder")
+    parser.add_argument("path", type=Path, metavar="DIR", help="a data set: a folder, or an .npz file with groups")
     parser.add_argument("--test", type=float, default=0.25, help="share of the test side; 0: none")
     parser.add_argument("--validation", type=float, default=0.25, help="share of the validation side")
     parser.add_argument("--folds", type=int, default=0, help="this many folds of what is not for the test")
     parser.add_argument("--block", type=int, default=1, help="neighbours that stay together where no patient is known")
     parser.add_argument("--seed", type=int, default=0, help="another seed, another split")
     parser.add_argument("--patient", default=inspection.PATIENT, type=inspection.pattern, help="of file names")
-    parser.add_argument("--out", type=Path, help=f"default: {CSV_FILE} or {SPLITS_FILE} in the data set")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help=f"default: {CSV_FILE} or {SPLITS_FILE} in the data set, NAME.{CSV_FILE} beside an archive",
+    )
     options = parser.parse_args(arguments)
-    if not inspection.reachable(options.path) or not options.path.is_dir():
-        parser.error(f"{options.path}: no such folder that this user may see")
+    if not inspection.reachable(options.path):
+        parser.error(f"{options.path}: no such folder or file that this user may see")
     if options.test < 0 or options.validation <= 0 or options.test + options.validation >= 1:
         parser.error("expected shares with --test at least 0, --validation above 0 and both together below 1")
     if options.folds == 1 or options.folds < 0:

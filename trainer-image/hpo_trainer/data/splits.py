@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from hpo_trainer.failures import BadConfig, BadData
 
 Indices = NDArray[np.intp]
+SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
+"""What a split file may call a side."""
 LEFT_OUT = -1
 """The group of samples that belong to no side, such as slices between two slabs."""
 

@@ -167,6 +167,8 @@ def prepare(
     """The learner, and the fingerprint of its data set."""
     reading = SegmentationConfig(
         dataset=config.dataset,
+        split_file=config.split_file,
+        split_column=config.split_column,
         validation_fraction=config.validation_fraction,
         dimensions=config.dimensions,
         fold=config.fold,

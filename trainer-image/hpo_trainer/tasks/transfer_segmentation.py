@@ -175,7 +175,12 @@ def read_data(
     after = load(
         data_dir,
         dataclasses.replace(
-            reading, dataset=config.dataset, validation_fraction=config.validation_fraction, fold=config.fold
+            reading,
+            dataset=config.dataset,
+            split_file=config.split_file,
+            split_column=config.split_column,
+            validation_fraction=config.validation_fraction,
+            fold=config.fold,
         ),
         poll,
         split,

@@ -37,7 +37,7 @@ class Task(ApiModel):
     split_file: str = Field(
         "",
         max_length=256,
-        description="CSV inside the data set with the columns class, file and one per split; empty: split by the trainer.",
+        description="CSV inside the data set with the columns class, file and one per split, or beside an .npz file with the columns image and one per split; empty: split by the trainer.",
     )
     split_column: str = Field("split", max_length=64, description="Column of splitFile that holds train, val or test.")
     validation_fraction: float = Field(
