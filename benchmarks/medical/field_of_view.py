@@ -22,7 +22,7 @@ from medical.data import mednist
 from medical.report import spread, table, write
 from medical.runs import Study, run_study, run_trial
 
-SEEDS, TRIALS, EPOCHS, ENSEMBLE = (1, 2, 3), 20, 36, 10
+SEEDS, TRIALS, EPOCHS, ENSEMBLE = (1, 2, 3, 4, 5), 20, 36, 10
 COMMON: dict[str, Any] = {
     "dataset": "MedNIST", "splitFile": "splits.csv", "splitColumn": "split_block", "trainSamplesPerClass": 20,
     "imageSize": 32, "denseUnits": [256, 64], "validationInterval": 9,

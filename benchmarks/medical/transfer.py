@@ -20,7 +20,7 @@ from medical.populations import JOINT, SOURCE, TARGET
 from medical.report import spread, table, write
 from medical.runs import Run, run_trial
 
-FOLDS = (1, 2, 3)
+FOLDS = (1, 2, 3, 4, 5)
 SCRATCH, ADAPTED = 12, 24
 """Epochs on the source, and of a method on the target. From scratch the target gets as many steps as the source."""
 RATES = (0.001, 0.01)

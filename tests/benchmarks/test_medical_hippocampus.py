@@ -63,10 +63,12 @@ def test_the_example_is_searched_trained_anew_and_judged(volume: Path, example: 
     raw = json.loads((report.RESULTS / "hippocampus.json").read_text())
     assert raw["cases"] == ["case_0", "case_4"]
     assert raw["nnU-Net"] == [[0.9, 0.8], [0.8, 0.9]]
-    assert set(raw["ours"]) == {"one network", "mean of 2"}
-    assert np.shape(raw["ours"]["mean of 2"]) == (2, 2)
+    assert set(raw["ours"]) == {
+        f"{longer} × as long, {name}" for longer in hippocampus.LOOKS for name in ("one network", "mean of 2")
+    }
+    assert {np.shape(dice) for dice in raw["ours"].values()} == {(2, 2)}
     assert raw["config"]["fold"] == hippocampus_folds.JUDGED
-    assert raw["config"]["scheduleEpochs"] == 2 * hippocampus.LONGER
+    assert raw["config"]["scheduleEpochs"] == 2 * hippocampus.LOOKS[-1]
     tuned = {parameter["name"] for parameter in example["spec"]["parameters"]}
     assert {type(raw["config"][name]) for name in tuned} == {int, float, str}
     page = (report.RESULTS / "hippocampus.md").read_text()
