@@ -102,6 +102,11 @@ class PrivateApt:
             subprocess.run(["dpkg-deb", "-x", file, target], check=True)
             file.unlink()
 
+    def missing(self, package: str) -> list[str]:
+        """``package`` and those of its dependencies that this machine has not installed."""
+        listed = self._run("install", "-qq", "--print-uris", "--no-install-recommends", package)
+        return [line.split()[1].split("_")[0] for line in listed.splitlines() if line.startswith("'")]
+
     def download_source(self, package: str) -> Path:
         """Fetch a source package; returns the upstream archive (``*.orig.tar.*``)."""
         into = self.root / "source"
@@ -112,8 +117,9 @@ class PrivateApt:
             raise DebianError(f"the source package {package} brought no upstream archive")
         return archives[-1]
 
-    def _run(self, *arguments: str, cwd: Path | None = None) -> None:
+    def _run(self, *arguments: str, cwd: Path | None = None) -> str:
         command = ["apt-get", *self._options, *arguments]
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
         if done.returncode:
             raise DebianError(f"`{' '.join(command)}` ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
+        return done.stdout

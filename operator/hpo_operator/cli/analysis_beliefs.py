@@ -13,7 +13,8 @@ from hpo_engine.analysis.remaining_gain import RemainingGain, remaining_gain
 from hpo_engine.analysis.slices import Slice, best_value, marginal_slices, slices_at_best
 from hpo_engine.parameters import FloatArray
 from hpo_engine.trial import Value
-from hpo_operator.cli.analysis_parts import after, heading, percent, table
+from hpo_operator.cli.analysis_parts import heading, table
+from hpo_operator.report.words import after, percent
 
 BARS = "▁▂▃▄▅▆▇█"
 MORE = (1, 5, 10, 20)

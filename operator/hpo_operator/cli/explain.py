@@ -18,11 +18,12 @@ from hpo_engine.incumbent import incumbent, loss_at
 from hpo_engine.trial import Trial, TrialState
 from hpo_operator.api import engine_study
 from hpo_operator.api.trial import HpoTrial, Measurement, Step
-from hpo_operator.cli.analysis_parts import after, heading, table
+from hpo_operator.cli.analysis_parts import heading, table
 from hpo_operator.cli.replay import INVALID, ClusterOption, NamespaceOption, ObjectsOption, StateOption
 from hpo_operator.cli.stored_objects import Source, SourceError, StoredObjects
 from hpo_operator.manifests import names
 from hpo_operator.reconcile.history import History
+from hpo_operator.report.words import after
 
 SHOWN = 4
 """Rivals of a rung that are named, nearest first."""

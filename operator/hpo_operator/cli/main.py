@@ -22,10 +22,12 @@ from hpo_operator.api.parse import parse_study
 from hpo_operator.cli.claims import ClaimError, parse_claims
 from hpo_operator.cli.data import data
 from hpo_operator.cli.explain import explain
+from hpo_operator.cli.export import export
 from hpo_operator.cli.finalize import finalize
 from hpo_operator.cli.history_plot import save_history
 from hpo_operator.cli.init import init
 from hpo_operator.cli.replay import replay
+from hpo_operator.cli.show import best, list_studies, logs, show, trials
 from hpo_operator.cli.study_file import StudyFileError, read_study_files
 from hpo_operator.cli.table import study_view
 from hpo_operator.cli.trainer_process import source_roots
@@ -43,6 +45,9 @@ app.command()(init)
 app.command()(finalize)
 app.command()(replay)
 app.command()(explain)
+app.command("list")(list_studies)
+for command in (show, trials, best, logs, export):
+    app.command()(command)
 app.add_typer(data, name="data")
 errors = Console(stderr=True)
 INVALID, INTERRUPTED = 2, 130

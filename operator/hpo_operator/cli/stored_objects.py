@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpo_operator.api.errors import InvalidObject
 from hpo_operator.api.parse import parse_study
@@ -16,6 +18,9 @@ from hpo_operator.cli.study_file import StudyFileError, read_study_files
 from hpo_operator.local.store import ObjectStore
 from hpo_operator.manifests.names import STUDY_LABEL
 from hpo_operator.reconcile.decide import read_trials
+
+if TYPE_CHECKING:
+    from hpo_operator.kube.client import ApiServer
 
 Raw = Mapping[str, Any]
 
@@ -33,6 +38,17 @@ class StoredObjects:
 
 
 @dataclass(frozen=True)
+class RawObjects:
+    """``where`` it was found, for sentences. ``folder``: of a study that ran on this machine; only it has Pods here."""
+
+    where: str
+    study: Raw
+    trials: Sequence[Raw]
+    pods: Sequence[Raw] = ()
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
 class Source:
     """Where it is: in ``objects`` (a file that kubectl wrote) or in the ``cluster`` if given; else below ``state``."""
 
@@ -47,29 +63,61 @@ class Source:
         Raises:
             SourceError: it is not there, or something about it cannot be read.
         """
-        where, study, trials = self._read(target)
+        found = self.read(target)
         try:
-            parsed = parse_study(study)
-            read, broken = read_trials(parsed, trials)
+            parsed = parse_study(found.study)
+            read, broken = read_trials(parsed, found.trials)
         except InvalidObject as error:
-            raise SourceError(f"{where}: {error}") from None
+            raise SourceError(f"{found.where}: {error}") from None
         except (KeyError, TypeError, AttributeError) as error:
-            raise SourceError(f"{where}: expected objects that the operator wrote, found others ({error})") from None
+            raise SourceError(
+                f"{found.where}: expected objects that the operator wrote, found others ({error})"
+            ) from None
         if broken:
-            raise SourceError(f"{where}: {'; '.join(map(str, broken))}")
+            raise SourceError(f"{found.where}: {'; '.join(map(str, broken))}")
         return StoredObjects(parsed, tuple(read))
 
-    def _read(self, target: str) -> tuple[str, Raw, Sequence[Raw]]:
+    def read(self, target: str) -> RawObjects:
+        """The same as they are stored, unchecked.
+
+        Raises:
+            SourceError: there is no such study.
+        """
         if self.objects is not None:
-            return str(self.objects), *_of_file(self.objects, target)
+            return RawObjects(str(self.objects), *_of_file(self.objects, target))
         if self.cluster:
-            return f"{self.namespace}/{target}", *asyncio.run(_of_cluster(self.namespace, target))
-        folder = study_folder(target, self.state)
-        try:
-            store = ObjectStore(folder)
-            return str(folder), store.all("study")[0], store.all("trials")
-        except (ValueError, KeyError, TypeError) as error:
-            raise SourceError(f"{folder}: expected objects that `hpo run` wrote, found others ({error})") from None
+            return RawObjects(f"{self.namespace}/{target}", *asyncio.run(_of_cluster(self.namespace, target)))
+        return _of_folder(study_folder(target, self.state))
+
+    def studies(self) -> list[Raw]:
+        """All studies there, without their trials, by name.
+
+        Raises:
+            SourceError: one of them, or the place, cannot be read.
+        """
+        if self.objects is not None:
+            found = [o for o in _documents(self.objects) if o.get("kind") == "HPOStudy"]
+        elif self.cluster:
+            found = asyncio.run(_studies_of_cluster(self.namespace))
+        else:
+            found = [_json(path) for path in self.state.glob("*/study/*.json")]
+        return sorted(found, key=lambda study: str(_field(study, "name")))
+
+
+def _of_folder(folder: Path) -> RawObjects:
+    try:
+        store = ObjectStore(folder)
+        return RawObjects(str(folder), store.all("study")[0], store.all("trials"), store.all("pods"), folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError(f"{folder}: expected objects that `hpo run` wrote, found others ({error})") from None
+
+
+def _json(path: Path) -> Raw:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{path}: expected an object that `hpo run` wrote: {error}") from None
+    return found if isinstance(found, dict) else {}
 
 
 def study_folder(target: str, state: Path) -> Path:
@@ -98,14 +146,18 @@ def _name_in(path: Path) -> str:
 
 
 def _of_file(path: Path, target: str) -> tuple[Raw, list[Raw]]:
-    try:
-        found = list(_flat(read_study_files(path)))
-    except StudyFileError as error:
-        raise SourceError(str(error)) from None
+    found = _documents(path)
     studies = [o for o in found if o.get("kind") == "HPOStudy" and _field(o, "name") == target]
     if len(studies) != 1:
         raise SourceError(f"{path}: expected one HPOStudy {target}, found {len(studies)}")
     return studies[0], [o for o in found if o.get("kind") == "HPOTrial" and _belongs(o, studies[0])]
+
+
+def _documents(path: Path) -> list[Raw]:
+    try:
+        return list(_flat(read_study_files(path)))
+    except StudyFileError as error:
+        raise SourceError(str(error)) from None
 
 
 def _flat(documents: Sequence[Raw]) -> Iterator[Raw]:
@@ -116,20 +168,34 @@ def _flat(documents: Sequence[Raw]) -> Iterator[Raw]:
 
 
 async def _of_cluster(namespace: str, name: str) -> tuple[Raw, list[Raw]]:
-    """By kubectl's own configuration."""
+    async with _api(f"{namespace}/{name}") as server:
+        study = await server.request("GET", f"{_path(namespace)}/hpostudies/{name}")
+        mine = {"labelSelector": f"{STUDY_LABEL}={name}"}
+        trials = await server.request("GET", f"{_path(namespace)}/hpotrials", query=mine)
+    return study, [trial for trial in trials["items"] if _belongs(trial, study)]
+
+
+async def _studies_of_cluster(namespace: str) -> list[Raw]:
+    async with _api(namespace) as server:
+        return list((await server.request("GET", f"{_path(namespace)}/hpostudies"))["items"])
+
+
+def _path(namespace: str) -> str:
+    return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}"
+
+
+@asynccontextmanager
+async def _api(about: str) -> AsyncIterator[ApiServer]:
+    """By kubectl's own configuration. Raises SourceError."""
     # Imported here, since the client would double the start-up time of every other command.
     from hpo_operator.kube.client import ApiServer, ConfigurationError
     from hpo_operator.kube.errors import ClusterError
 
-    path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}"
     try:
         async with await ApiServer.connect() as server:
-            study = await server.request("GET", f"{path}/hpostudies/{name}")
-            mine = {"labelSelector": f"{STUDY_LABEL}={name}"}
-            trials = await server.request("GET", f"{path}/hpotrials", query=mine)
+            yield server
     except (ClusterError, ConfigurationError) as error:
-        raise SourceError(f"{namespace}/{name}: {error}") from None
-    return study, [trial for trial in trials["items"] if _belongs(trial, study)]
+        raise SourceError(f"{about}: {error}") from None
 
 
 def _belongs(trial: Raw, study: Raw) -> bool:
