@@ -17,6 +17,7 @@ from hpo_operator.reconcile.replay import Replay, replay
 from reconcile.disturbed import COMBINATIONS, algorithm, chequered, disturbed
 from reconcile.simulation import Raw, SimulatedCluster
 from reconcile.studies import SEEDS, made, ran
+from reconcile.test_manual_trials import manual
 
 
 def replayed(cluster: SimulatedCluster) -> Replay:
@@ -170,3 +171,22 @@ def test_what_comes_after_an_update_replays(sampler: str, scheduler: str, after:
     [note] = again.notes
     assert note.startswith("demo-0, demo-1, demo-2")
     assert {name for name, t in cluster.trials.items() if "foundIn" in t["status"]} == old
+
+
+@pytest.mark.parametrize(("sampler", "scheduler"), [("GP", "None"), ("Sobol", "Hyperband"), ("GP", "FreezeThaw")])
+def test_trials_made_by_hand_are_taken_as_given(sampler: str, scheduler: str) -> None:
+    """One that is adopted, and one that cannot be, whose number stays taken until somebody deletes it."""
+    cluster = SimulatedCluster(made(12, 2, algorithm(sampler, scheduler)), chequered)
+    for _ in range(4):
+        cluster.step()
+    cluster.trials |= {"demo-8": manual(8), "demo-9": manual(9, parameters={"learningRate": "7", "depth": "3"})}
+    while len(cluster.trials) < 12:
+        cluster.step()
+    del cluster.trials["demo-9"]
+    cluster.run()
+    again = replayed(cluster)
+    assert again.difference is None
+    assert [note[:13] for note in again.notes] == ["demo-8: begun"]
+    steps = [step for trial in cluster.trials.values() for step in trial["spec"].get("steps", ())]
+    held = {tuple(step.get("held", ())) for step in steps}
+    assert held == {(), (9,)}

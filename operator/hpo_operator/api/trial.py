@@ -38,6 +38,9 @@ class Step(ApiModel):
     resource: int = Field(0, ge=0, description="The fidelity that it shall reach; 0 without one.")
     slots: int = Field(ge=0, description="Free places for trials at that moment.")
     trials: int = Field(ge=1, description="The budget in trials at that moment.")
+    held: list[int] | None = Field(
+        None, description="Numbers that were taken by trials made by hand which could not be used."
+    )
 
 
 class TrialSpec(ApiModel):

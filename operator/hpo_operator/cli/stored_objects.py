@@ -18,6 +18,7 @@ from hpo_operator.cli.study_file import StudyFileError, read_study_files
 from hpo_operator.local.store import ObjectStore
 from hpo_operator.manifests.names import STUDY_LABEL
 from hpo_operator.reconcile.decide import read_trials
+from hpo_operator.reconcile.manual_trials import owned_and_strays
 
 if TYPE_CHECKING:
     from hpo_operator.kube.client import ApiServer
@@ -66,7 +67,7 @@ class Source:
         found = self.read(target)
         try:
             parsed = parse_study(found.study)
-            read, broken = read_trials(parsed, found.trials)
+            read, broken = read_trials(parsed, owned_and_strays(found.study, found.trials)[0])
         except InvalidObject as error:
             raise SourceError(f"{found.where}: {error}") from None
         except (KeyError, TypeError, AttributeError) as error:

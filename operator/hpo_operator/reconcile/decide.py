@@ -133,6 +133,7 @@ class _Deciding:
         self.stored = {trial.name: trial for trial in trials}
         self.before = {trial.name: trial.status for trial in trials}
         self.texts = {trial.spec.index: trial.spec.parameters for trial in trials}
+        self.held = manual_trials.held_indices(self.strays, study, self.texts, snapshot.refusals)
         self.history: list[Trial] = [
             engine_trial(view, engine_study.from_text(study.spec, view.trial.spec.parameters), bool(levels))
             for view in self.views
@@ -191,7 +192,7 @@ class _Deciding:
         return Ending(reason, message if len(stalled) == 1 else f"{count} of {self.active} trials: {message}", False)
 
     def _plan(self, memory: Memory | None) -> Plan:
-        held = manual_trials.held_places(self.strays, self.study, self.texts, self.snapshot.refusals)
+        held = map(manual_trials.held_place, self.held)
         return plan(self.engine_study, [*self.history, *held], self._slots(), memory)
 
     def _adoptions(self, over: Ending | None) -> Iterator[Action]:
@@ -319,6 +320,7 @@ class _Deciding:
             resource=resource,
             slots=self._slots(),
             trials=self.study.spec.budget.trials,
+            held=self.held or None,
         )
 
     def _suspensions(self, suspended: bool, stops: set[int]) -> Iterator[Action]:

@@ -59,14 +59,18 @@ class Stray:
         return cls(raw, raw["metadata"]["name"], tuple(_problems(raw, study, planned)))
 
 
-def held_places(
+def held_place(index: int) -> Trial:
+    """A trial that is not adopted, under a name that the operator would use, as the planner must see it: used up."""
+    return Trial(index, {}, TrialState.STOPPED)
+
+
+def held_indices(
     strays: Sequence[Stray], study: Study, taken: Collection[int], refusals: Mapping[str, str]
-) -> list[Trial]:
-    """Trials that are not adopted, under names that the operator would use, as the planner must see them: used up."""
+) -> list[int]:
+    """Numbers of such trials, ascending."""
     names_left = {names.trial_name(study.name, i): i for i in range(study.spec.budget.trials) if i not in taken}
     refused = [stray.name for stray in strays if stray.problems or stray.name in refusals]
-    held = sorted(names_left[name] for name in refused if name in names_left)
-    return [Trial(index, {}, TrialState.STOPPED) for index in held]
+    return sorted(names_left[name] for name in refused if name in names_left)
 
 
 def adoptions(

@@ -19,6 +19,7 @@ from hpo_operator.api.trial import HpoTrial, Step
 from hpo_operator.manifests import names
 from hpo_operator.manifests.trial import rationale
 from hpo_operator.reconcile.history import History
+from hpo_operator.reconcile.manual_trials import held_place
 from hpo_operator.reconcile.record import expected_digest
 
 SHOWN = 3
@@ -119,7 +120,8 @@ def _differences(study: Study, trials: Sequence[HpoTrial], decisions: Sequence[D
             return
         step = decided.steps[0][1]
         seen = history.seen_by(decided.number)
-        rebuilt = plan(replace(planned_for, trials=step.trials), seen.values(), step.slots, memory)
+        held = map(held_place, step.held or ())
+        rebuilt = plan(replace(planned_for, trials=step.trials), [*seen.values(), *held], step.slots, memory)
         yield from _compared(study, decided, rebuilt)
 
 
@@ -127,7 +129,7 @@ def _circumstances(decided: Decided) -> Difference | None:
     """All steps of one decision were taken in the same circumstances."""
     (first, one), *others = decided.steps
     for trial, step in others:
-        if (step.slots, step.trials) != (one.slots, one.trials):
+        if (step.slots, step.trials, step.held) != (one.slots, one.trials, one.held):
             return Difference(
                 trial.name,
                 f"decided with {step.slots} free slots of {step.trials} trials, and {first.name} in the same decision "
