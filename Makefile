@@ -67,6 +67,7 @@ chaos: $(VENV)/.installed ## the operator killed a hundred times on a real API s
 	PYTHONPATH=operator:trainer-image:tests:benchmarks $(BIN)/python -m chaos
 
 include benchmarks/search/search.mk
+include benchmarks/scale/scale.mk
 include benchmarks/medical/medical.mk
 include operator/images.mk
 

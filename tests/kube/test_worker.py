@@ -170,6 +170,19 @@ def test_a_failing_server_is_asked_ever_more_slowly_and_the_study_goes_on(error:
     assert cluster.objects.results() == undisturbed(made())
 
 
+def test_a_server_that_asks_to_be_left_alone_is() -> None:
+    cluster = InMemoryCluster(made())
+    refusals = [TemporaryError("too many requests", 429, retry_after=seconds) for seconds in (20.0, 1.0, 3600.0)]
+
+    def observe() -> None:
+        if refusals:
+            raise refusals.pop(0)
+
+    cluster.before_observe = observe
+    simulate(cluster, served)
+    assert cluster.observed[:4] == [0, 20, 22, 82]  # its wish, our own back-off, and no more than a minute
+
+
 @pytest.mark.parametrize("kind", [CreateTrial, CreatePod, PutTrialStatus, PutStudyStatus])
 def test_an_action_that_fails_now_and_then_is_neither_lost_nor_doubled(kind: type[Action]) -> None:
     cluster = InMemoryCluster(made())
@@ -366,7 +379,7 @@ def test_a_study_that_is_gone_has_no_worker() -> None:
 
     simulate(cluster, scenario)
     known = {"namespace": "lab", "study": "demo"}
-    assert cluster.metrics.registry.get_sample_value("hpo_study_gpu_hours", known) is None
+    assert cluster.metrics.registry.get_sample_value("hpo_study_gpu_seconds", known) is None
 
 
 def test_an_unexpected_error_ends_the_worker_and_the_next_event_starts_it_again(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import urllib.error
+import urllib.request
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,14 @@ class OperatorProcess:
     @property
     def daemon(self) -> Daemon:
         return self._plane.processes[self._name]
+
+    def answers(self, path: str) -> str:
+        """What stands on ``path`` of its HTTP page; empty while nothing answers, or not with 200."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as response:
+                return str(response.read().decode())
+        except urllib.error.URLError:
+            return ""
 
     @property
     def log(self) -> Path:

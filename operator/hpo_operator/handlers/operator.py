@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -19,10 +20,12 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from hpo_operator.handlers import triggers
+from hpo_operator.handlers.health import Health
 from hpo_operator.kube.client import ApiServer, load_configuration
 from hpo_operator.kube.cluster import KubeCluster, StudyKey
 from hpo_operator.kube.kinds import wait_until_served
 from hpo_operator.kube.lease import Lease
+from hpo_operator.kube.mirror import KINDS, Kind, Raw
 from hpo_operator.kube.worker import StudyWorker, StudyWorkers, WorkerSettings
 from hpo_operator.manifests.pod import PodSettings
 from hpo_operator.settings import Settings
@@ -32,8 +35,7 @@ log = logging.getLogger(__name__)
 
 FIT_THREADS = 2
 """Decisions run here, off the event loop: a slow fit delays neither another study nor the probes."""
-LAG_CHECK_SECONDS = 1.0
-UNHEALTHY_LAG_SECONDS = 30.0
+LAG_CHECK_SECONDS = 0.1
 
 
 class LeaseLostError(Exception):
@@ -43,16 +45,27 @@ class LeaseLostError(Exception):
 async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
     """Serve until ``stop`` is set. ``on_ready`` is called once the watches have begun.
 
+    The lease has connections of its own: however many requests wait for theirs, it is renewed.
+
     With a lease: stand by until it is held. Raises LeaseLostError when it is lost; to begin anew is to start again.
     """
     metrics = OperatorMetrics()
     metrics.build.labels(version=_version()).set(1)
+    health = Health(asyncio.get_running_loop().time)
+    for kind in KINDS:
+        metrics.watch_age.labels(kind).set_function(partial(health.watch_age, kind))
+
+    def answered(verb: str, resource: str, code: str) -> None:
+        metrics.count_request(verb, resource, code)
+        health.answer(code)
+
     ready = asyncio.Event()
     async with (
-        await ApiServer.connect(settings.kubeconfig) as server,
+        await ApiServer.connect(settings.kubeconfig, answered) as server,
+        await ApiServer.connect(settings.kubeconfig, answered) as lease_server,
         aiohttp.ClientSession() as session,
-        _http(settings.port, metrics, ready),
-        _leading(server, settings, stop) as lost,
+        _http(settings.port, metrics, health, ready),
+        _leading(lease_server, settings, stop) as lost,
     ):
         if not await _done_before(stop, wait_until_served(server)):
             return
@@ -64,12 +77,17 @@ async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callab
         def make(key: StudyKey) -> StudyWorker:
             return StudyWorker(key, cluster, chosen, session, executor, _now, metrics)
 
-        workers = StudyWorkers(make)
-        lag = asyncio.create_task(_watch_lag(metrics), name="event-loop lag")
+        workers = StudyWorkers(make, ended=cluster.forget)
+
+        def tell(key: StudyKey, kind: Kind, event: str | None, raw: Raw) -> None:
+            if cluster.learn(key, kind, event, raw):
+                workers.wake(key)
+
+        lag = asyncio.create_task(_watch_lag(metrics, health), name="event-loop lag")
         readiness = asyncio.create_task(_when_set(ready, on_ready), name="readiness")
         try:
             await kopf.operator(
-                registry=triggers.registry(workers.wake, lambda: load_configuration(settings.kubeconfig)),
+                registry=triggers.registry(tell, lambda: load_configuration(settings.kubeconfig), health.hear),
                 settings=triggers.settings(),
                 namespaces=settings.namespaces,
                 clusterwide=not settings.namespaces,
@@ -143,17 +161,18 @@ async def _when_set(event: asyncio.Event, call: Callable[[], None]) -> None:
     call()
 
 
-async def _watch_lag(metrics: OperatorMetrics) -> None:
+async def _watch_lag(metrics: OperatorMetrics, health: Health) -> None:
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + LAG_CHECK_SECONDS
         await asyncio.sleep(LAG_CHECK_SECONDS)
-        metrics.loop_lag.set(max(0.0, loop.time() - due))
+        health.lag = max(0.0, loop.time() - due)
+        metrics.loop_lag.observe(health.lag)
 
 
 @asynccontextmanager
-async def _http(port: int, metrics: OperatorMetrics, ready: asyncio.Event) -> AsyncIterator[None]:
-    """/metrics, /healthz (the loop answers) and /readyz (the watches have begun, or the lease is another's).
+async def _http(port: int, metrics: OperatorMetrics, health: Health, ready: asyncio.Event) -> AsyncIterator[None]:
+    """/metrics, /healthz (see ``Health``) and /readyz (the watches have begun, or the lease is another's).
 
     One that stands by is ready: a roll-out waits for it before it ends the one that holds the lease.
     """
@@ -162,8 +181,8 @@ async def _http(port: int, metrics: OperatorMetrics, ready: asyncio.Event) -> As
         return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def healthy(_: web.Request) -> web.Response:
-        lag = metrics.registry.get_sample_value("hpo_event_loop_lag_seconds") or 0.0
-        return web.Response(status=200 if lag < UNHEALTHY_LAG_SECONDS else 503, text=f"event-loop lag {lag:.3f} s\n")
+        trouble = health.trouble()
+        return web.Response(status=503 if trouble else 200, text=f"{trouble or 'healthy'}\n")
 
     async def is_ready(_: web.Request) -> web.Response:
         if ready.is_set():

@@ -6,35 +6,46 @@ always be deleted, also when the operator is down.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import aiohttp
 import kopf
 
 from hpo_operator.api.study import GROUP, VERSION
+from hpo_operator.handlers.health import listening
 from hpo_operator.kube.cluster import StudyKey
+from hpo_operator.kube.mirror import Kind
 from hpo_operator.manifests.names import STUDY_LABEL
 
-Wake = Callable[[StudyKey], None]
+Tell = Callable[[StudyKey, Kind, str | None, Mapping[str, Any]], None]
+"""What a watch says: the study, and the kind, type and object of the event; type None: from a list of its own."""
 Configure = Callable[[], Awaitable[Any]]
 
 
-def registry(wake: Wake, configure: Configure) -> kopf.OperatorRegistry:
-    """A registry whose triggers call ``wake``. ``configure``: the client's configuration, read anew at each login."""
+SILENCE_SECONDS = 75.0
+"""A watch that is silent for longer is begun anew, from where it was: bookmarks come once a minute."""
+
+
+def registry(tell: Tell, configure: Configure, hear: Callable[[str], None]) -> kopf.OperatorRegistry:
+    """A registry whose triggers call ``tell``.
+
+    ``configure``: the client's configuration, read anew at each login. ``hear``: told of every sign of life of a watch.
+    """
     triggers = kopf.OperatorRegistry()
     labelled: dict[str, Any] = {STUDY_LABEL: kopf.PRESENT}
 
     @kopf.on.login(registry=triggers)
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        return connection(await configure())
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        return connection(await configure(), hear)
 
     @kopf.on.event(GROUP, VERSION, "hpostudies", registry=triggers)
-    async def study_event(namespace: str | None, name: str | None, **_: Any) -> None:
-        wake(StudyKey(str(namespace), str(name)))
+    async def study_event(namespace: str | None, name: str | None, event: kopf.RawEvent, **_: Any) -> None:
+        tell(StudyKey(str(namespace), str(name)), "hpostudies", event["type"], event["object"])
 
     @kopf.on.event(GROUP, VERSION, "hpotrials", labels=labelled, registry=triggers)
-    async def trial_event(namespace: str | None, labels: kopf.Labels, **_: Any) -> None:
-        wake(StudyKey(str(namespace), labels[STUDY_LABEL]))
+    async def trial_event(namespace: str | None, labels: kopf.Labels, event: kopf.RawEvent, **_: Any) -> None:
+        tell(StudyKey(str(namespace), labels[STUDY_LABEL]), "hpotrials", event["type"], event["object"])
 
     @kopf.on.event(GROUP, VERSION, "hpotrials", labels={STUDY_LABEL: kopf.ABSENT}, registry=triggers)
     async def unlabelled_trial_event(spec: kopf.Spec, patch: kopf.Patch, **_: Any) -> None:
@@ -42,16 +53,16 @@ def registry(wake: Wake, configure: Configure) -> kopf.OperatorRegistry:
         patch.metadata.labels[STUDY_LABEL] = spec["study"]
 
     @kopf.on.event("v1", "pods", labels=labelled, registry=triggers)
-    async def pod_event(namespace: str | None, labels: kopf.Labels, **_: Any) -> None:
-        wake(StudyKey(str(namespace), labels[STUDY_LABEL]))
+    async def pod_event(namespace: str | None, labels: kopf.Labels, event: kopf.RawEvent, **_: Any) -> None:
+        tell(StudyKey(str(namespace), labels[STUDY_LABEL]), "pods", event["type"], event["object"])
 
     return triggers
 
 
-def connection(configuration: Any) -> kopf.ConnectionInfo:
+def connection(configuration: Any, hear: Callable[[str], None]) -> kopf.AiohttpSession:
     """The same server and credentials for kopf's watches as for our own requests."""
     scheme, _, token = (configuration.api_key.get("BearerToken") or "").rpartition(" ")
-    return kopf.ConnectionInfo(
+    info = kopf.ConnectionInfo(
         server=configuration.host,
         ca_path=configuration.ssl_ca_cert,
         scheme=scheme or None,
@@ -60,6 +71,25 @@ def connection(configuration: Any) -> kopf.ConnectionInfo:
         private_key_path=configuration.key_file,
         insecure=not configuration.verify_ssl,
     )
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
+        headers=info.as_http_headers(),
+        response_class=listening(hear),
+    )
+    return kopf.AiohttpSession(server=info.server, aiohttp_session=session)
+
+
+class NoDiffs(kopf.DiffBaseStorage):
+    """kopf keeps nothing on objects and compares nothing; the copies it makes for that were half of all the work."""
+
+    def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        raise NotImplementedError("only handlers of changes store, and there are none")
 
 
 def settings() -> kopf.OperatorSettings:
@@ -70,4 +100,8 @@ def settings() -> kopf.OperatorSettings:
     chosen.posting.enabled = False
     chosen.networking.request_timeout = 60
     chosen.watching.server_timeout = 600
+    chosen.watching.inactivity_timeout = SILENCE_SECONDS
+    chosen.persistence.diffbase_storage = NoDiffs()
+    # Only what belongs to a study is sent at all, not every Pod of the cluster. (A trial may be a user's, without label.)
+    chosen.watching.label_selectors["pods"] = STUDY_LABEL
     return chosen

@@ -6,11 +6,14 @@ lose fields that they do not know.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -18,6 +21,8 @@ from kubernetes.aio import client, config
 from hpo_operator.kube.errors import TemporaryError, from_status
 
 REQUEST_TIMEOUT_SECONDS = 30
+AT_ONCE = 16
+"""Requests in flight. More do not make an API server faster, and whoever else asks it, such as for a Lease, waits."""
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -57,16 +62,21 @@ def _load_service_account(configuration: Any) -> None:
         ) from error
 
 
+Tell = Callable[[str, str, str], None]
+"""Called after each request: its verb, its resource (``pods``, ``hpotrials/status``), its HTTP status or ``none``."""
+
+
 class ApiServer:
     """An async context manager. ``request`` returns parsed JSON or raises a ClusterError."""
 
-    def __init__(self, configuration: Any) -> None:
-        self._client = client.ApiClient(configuration)
+    def __init__(self, configuration: Any, tell: Tell = lambda verb, resource, code: None) -> None:
+        self._client, self._tell = client.ApiClient(configuration), tell
+        self._at_once = asyncio.Semaphore(AT_ONCE)
 
     @classmethod
-    async def connect(cls, kubeconfig: str | None = None) -> Self:
+    async def connect(cls, kubeconfig: str | None = None, tell: Tell = lambda verb, resource, code: None) -> Self:
         """See ``load_configuration``."""
-        return cls(await load_configuration(kubeconfig))
+        return cls(await load_configuration(kubeconfig), tell)
 
     async def __aenter__(self) -> Self:
         return self
@@ -85,23 +95,42 @@ class ApiServer:
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Any:
-        headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if body is not None else {})
-        prepared = await self._client.param_serialize(
-            method,
-            path,
-            query_params=list((query or {}).items()),
-            header_params=headers,
-            body=body,
-            auth_settings=["BearerToken"],
-        )
+        async with self._at_once:  # waiting here is not counted as the server's time
+            return await self._request(method, path, body, query, content_type)
+
+    async def _request(
+        self, method: str, path: str, body: object | None, query: Mapping[str, str] | None, content_type: str
+    ) -> Any:
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        url = f"{self._client.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
         try:
-            response = await self._client.call_api(*prepared, _request_timeout=REQUEST_TIMEOUT_SECONDS)
+            # Not through the client's own serialisation of models: bodies are plain JSON here, and it takes its time.
+            await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+            response = await self._client.rest_client.request(
+                method, url, headers, body, _request_timeout=REQUEST_TIMEOUT_SECONDS
+            )
             text = (await response.read()).decode()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise TemporaryError(f"{method} {path}: {error or type(error).__name__}") from error
+            self._tell(method, resource_of(path), "none")
+            raise TemporaryError(f"{method} {path}: {str(error) or type(error).__name__}") from error
+        self._tell(method, resource_of(path), str(response.status))
         if response.status >= 400:
-            raise from_status(response.status, _message(text))
+            raise from_status(response.status, _message(text), _seconds(response.headers.get("Retry-After")))
         return json.loads(text)
+
+
+def resource_of(path: str) -> str:
+    """The resource, with its subresource, that a path of the Kubernetes API names; empty for a path of no resource.
+
+    https://kubernetes.io/docs/reference/using-api/api-concepts/#standard-api-terminology
+    """
+    found = re.fullmatch(r"/apis?(?:/[^/]+){1,2}/namespaces/[^/]+/([^/]+)(?:/[^/]+(/[^/]+)?)?", path)
+    return "" if found is None else found[1] + (found[2] or "")
+
+
+def _seconds(retry_after: str | None) -> float:
+    """Of the header Retry-After; API servers send seconds, and a date counts as 0."""
+    return float(retry_after) if retry_after is not None and retry_after.isdecimal() else 0.0
 
 
 def _message(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -10,6 +10,8 @@ from typing import Any, Protocol
 from hpo_operator.api.study import GROUP, VERSION
 from hpo_operator.kube.client import JSON_PATCH, MERGE_PATCH, ApiServer
 from hpo_operator.kube.errors import ConflictError, NotFoundError
+from hpo_operator.kube.lists import StudyLists, folder
+from hpo_operator.kube.mirror import Kind, Raw, StudyMirror
 from hpo_operator.manifests import names
 from hpo_operator.reconcile.actions import (
     Action,
@@ -26,7 +28,7 @@ from hpo_operator.reconcile.clock import to_text
 from hpo_operator.reconcile.manual_trials import owned_and_strays
 from hpo_operator.reconcile.snapshot import Snapshot
 
-Raw = Mapping[str, Any]
+ObjectAction = CreateTrial | PatchTrialSpec | AdoptTrial | PutTrialStatus | CreatePod | DeletePod | PutStudyStatus
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,12 @@ class StudyKey:
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+
+LIST_SECONDS = 60.0
+"""A study is listed this often even if nothing is in doubt, so that an event lost anywhere costs a minute ..."""
+LIST_SHARE = 0.02
+"""... but no study spends more than this share of its time in such lists."""
 
 
 class Cluster(Protocol):
@@ -58,63 +66,96 @@ class Cluster(Protocol):
 
 
 class KubeCluster:
-    """A Cluster by the Kubernetes API. Reads are consistent lists, so that no cache can be behind its own writes."""
+    """A Cluster by the Kubernetes API. It is observed in mirrors, which are never behind its own writes."""
 
     def __init__(self, server: ApiServer) -> None:
-        self._server = server
+        self._server, self._lists = server, StudyLists(server)
+        self._mirrors: dict[StudyKey, StudyMirror] = {}
+        self._list_due: dict[StudyKey, float] = {}
+
+    def learn(self, key: StudyKey, kind: Kind, event: str | None, raw: Raw) -> bool:
+        """What a watch tells of an object of the study; whether it is news. It is, of a study that nobody looks at."""
+        mirror = self._mirrors.get(key)
+        return mirror is None or mirror.put_event(kind, event, raw)
+
+    def forget(self, key: StudyKey) -> None:
+        """Nobody looks at this study any more."""
+        self._mirrors.pop(key, None)
+        self._list_due.pop(key, None)
 
     async def observe(self, key: StudyKey) -> Snapshot | None:
-        try:
-            study = await self._server.request("GET", f"{_studies(key.namespace)}/{key.name}")
-        except NotFoundError:
+        mirror = self._mirrors.setdefault(key, StudyMirror())
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if mirror.in_doubt or began >= self._list_due.get(key, 0.0):
+            await self._lists.fill(key.namespace, key.name, mirror)
+            self._list_due[key] = loop.time() + max(LIST_SECONDS, (loop.time() - began) / LIST_SHARE)
+        for kind, name in tuple(mirror.doubts):
+            await self._lists.check(key.namespace, kind, name, mirror)
+        study = next(mirror.objects("hpostudies"), None)
+        if study is None or "deletionTimestamp" in study["metadata"]:
+            self.forget(key)
             return None
-        if "deletionTimestamp" in study["metadata"]:
-            return None
-        mine = {"labelSelector": f"{names.STUDY_LABEL}={key.name}"}
-        trials = await self._server.request("GET", _trials(key.namespace), query=mine)
-        pods = await self._server.request("GET", _pods(key.namespace), query=mine)
         uid = study["metadata"]["uid"]
-        owned, strays = owned_and_strays(study, trials["items"])
-        uids = {uid} | {trial["metadata"]["uid"] for trial in owned}
-        return Snapshot(study, owned, tuple(pod for pod in pods["items"] if _owner_uid(pod) in uids), strays=strays)
+        owned, strays = owned_and_strays(study, mirror.objects("hpotrials"))
+        pods = mirror.objects("pods", owners=[uid, *(trial["metadata"]["uid"] for trial in owned)])
+        return Snapshot(study, owned, tuple(pods), strays=strays)
 
     async def perform(self, study: Raw, action: Action, now: datetime) -> None:
-        space = study["metadata"]["namespace"]
+        key = StudyKey(study["metadata"]["namespace"], study["metadata"]["name"])
+        mirror = self._mirrors.setdefault(key, StudyMirror())
+        if isinstance(action, RecordEvent):
+            await self._write(key.namespace, study, action, now)
+            return
+        kind, name = _object_of(study, action)
+        mirror.doubts.add((kind, name))  # until it is known what came of it
+        written = await self._write(key.namespace, study, action, now)
+        if written is not None and written["kind"] != "Status":
+            mirror.put_written(kind, written)
+            mirror.doubts.discard((kind, name))
+
+    async def _write(self, space: str, study: Raw, action: Action, now: datetime) -> Raw | None:
+        """The object as it is stored now; None where it was there or gone already."""
         match action:
             case CreateTrial(manifest):
-                await self._create(_trials(space), manifest)
+                return await self._create(folder("hpotrials", space), manifest)
             case CreatePod(manifest):
-                await self._create(_pods(space), manifest)
+                return await self._create(folder("pods", space), manifest)
             case DeletePod(name):
-                await self._unless_gone("DELETE", f"{_pods(space)}/{name}", None, "application/json")
+                return await self._unless_gone("DELETE", f"{folder('pods', space)}/{name}", None, "application/json")
             case PatchTrialSpec(name, changes):
-                await self._unless_gone("PATCH", f"{_trials(space)}/{name}", {"spec": changes}, MERGE_PATCH)
-            case AdoptTrial(name, metadata, spec):
-                body = {"metadata": metadata, "spec": spec}
-                await self._unless_gone("PATCH", f"{_trials(space)}/{name}", body, MERGE_PATCH)
-            case PutTrialStatus(name, status):
-                await self._unless_gone(
-                    "PATCH", f"{_trials(space)}/{name}/status", [_status(status.dump())], JSON_PATCH
+                return await self._unless_gone(
+                    "PATCH", f"{folder('hpotrials', space)}/{name}", {"spec": changes}, MERGE_PATCH
                 )
+            case AdoptTrial(name, metadata, spec):
+                body: object = {"metadata": metadata, "spec": spec}
+                return await self._unless_gone("PATCH", f"{folder('hpotrials', space)}/{name}", body, MERGE_PATCH)
+            case PutTrialStatus(name, status):
+                body = [_status(status.dump())]
+                return await self._unless_gone("PATCH", f"{folder('hpotrials', space)}/{name}/status", body, JSON_PATCH)
             case PutStudyStatus(status):
                 same = {"op": "test", "path": "/metadata/uid", "value": study["metadata"]["uid"]}
-                path = f"{_studies(space)}/{study['metadata']['name']}/status"
-                await self._unless_gone("PATCH", path, [same, _status(status.dump())], JSON_PATCH)
+                path = f"{folder('hpostudies', space)}/{study['metadata']['name']}/status"
+                return await self._unless_gone("PATCH", path, [same, _status(status.dump())], JSON_PATCH)
             case RecordEvent():
-                await self._create(f"/api/v1/namespaces/{space}/events", event_manifest(study, action, now))
+                return await self._create(f"/api/v1/namespaces/{space}/events", event_manifest(study, action, now))
 
-    async def _create(self, path: str, manifest: Raw) -> None:
+    async def _create(self, path: str, manifest: Raw) -> Raw | None:
+        query = {"fieldManager": names.FIELD_MANAGER}
         try:
-            await self._server.request("POST", path, body=manifest, query={"fieldManager": names.FIELD_MANAGER})
+            created: Raw = await self._server.request("POST", path, body=manifest, query=query)
         except ConflictError as error:
             if "AlreadyExists" not in error.message and "already exists" not in error.message:
                 raise
+            return None
+        return created
 
-    async def _unless_gone(self, method: str, path: str, body: object | None, content_type: str) -> None:
+    async def _unless_gone(self, method: str, path: str, body: object | None, content_type: str) -> Raw | None:
         try:
-            await self._server.request(method, path, body=body, content_type=content_type)
+            changed: Raw = await self._server.request(method, path, body=body, content_type=content_type)
         except NotFoundError:
-            return
+            return None
+        return changed
 
 
 def event_manifest(study: Raw, event: RecordEvent, now: datetime) -> dict[str, Any]:
@@ -150,17 +191,16 @@ def _status(value: dict[str, Any]) -> dict[str, Any]:
     return {"op": "add", "path": "/status", "value": value}
 
 
-def _owner_uid(raw: Raw) -> str | None:
-    return next((o["uid"] for o in raw["metadata"].get("ownerReferences") or [] if o.get("controller")), None)
-
-
-def _studies(namespace: str) -> str:
-    return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/hpostudies"
-
-
-def _trials(namespace: str) -> str:
-    return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/hpotrials"
-
-
-def _pods(namespace: str) -> str:
-    return f"/api/v1/namespaces/{namespace}/pods"
+def _object_of(study: Raw, action: ObjectAction) -> tuple[Kind, str]:
+    """What an action writes."""
+    match action:
+        case CreateTrial(manifest):
+            return "hpotrials", manifest["metadata"]["name"]
+        case PatchTrialSpec(name) | AdoptTrial(name) | PutTrialStatus(name):
+            return "hpotrials", name
+        case CreatePod(manifest):
+            return "pods", manifest["metadata"]["name"]
+        case DeletePod(name):
+            return "pods", name
+        case PutStudyStatus():
+            return "hpostudies", study["metadata"]["name"]

@@ -1,7 +1,7 @@
 """What can go wrong at the API server, in this project's words, because the client library can be replaced.
 
 ClusterError
-├── TemporaryError   no answer, 429, 5xx: try again later
+├── TemporaryError   no answer, 410 (a list took too long), 429, 5xx: try again later
 ├── RefusedError     403, 422 and the like: this object will not be accepted as it is; ``message`` is the server's own
 ├── NotFoundError    404
 └── ConflictError    409: it exists already, or changed meanwhile
@@ -11,12 +11,13 @@ from __future__ import annotations
 
 
 class ClusterError(Exception):
-    """Root of what ``kube`` raises."""
+    """Root of what ``kube`` raises. ``retry_after``: seconds that the server asks to be left alone."""
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(self, message: str, status: int = 0, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
+        self.retry_after = retry_after
 
 
 class TemporaryError(ClusterError):
@@ -35,12 +36,12 @@ class ConflictError(ClusterError):
     """It exists already, or was changed meanwhile."""
 
 
-def from_status(status: int, message: str) -> ClusterError:
+def from_status(status: int, message: str, retry_after: float = 0.0) -> ClusterError:
     """The exception of an HTTP status of 400 and above."""
     if status == 404:
         return NotFoundError(message, status)
     if status == 409:
         return ConflictError(message, status)
-    if status == 429 or status >= 500:
-        return TemporaryError(message, status)
+    if status in (410, 429) or status >= 500:
+        return TemporaryError(message, status, retry_after)
     return RefusedError(message, status)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from datetime import datetime
@@ -21,10 +21,12 @@ from hpo_engine.memory import Memory
 from hpo_operator.kube.cluster import Cluster, StudyKey
 from hpo_operator.kube.errors import ClusterError, NotFoundError, RefusedError, TemporaryError
 from hpo_operator.kube.metrics_page import fetch_sample
+from hpo_operator.kube.outcomes import Outcomes
 from hpo_operator.kube.prometheus import ask
+from hpo_operator.kube.stages import in_stages
 from hpo_operator.manifests.names import TRIAL_LABEL
 from hpo_operator.manifests.pod import METRICS_PORT, PodSettings
-from hpo_operator.reconcile.actions import Action, AdoptTrial, CreatePod
+from hpo_operator.reconcile.actions import Action, AdoptTrial, CreatePod, CreateTrial
 from hpo_operator.reconcile.decide import Decision, decide
 from hpo_operator.reconcile.queries import Answer, Question, Unanswered
 from hpo_operator.reconcile.snapshot import Sample, Snapshot
@@ -37,6 +39,10 @@ RESYNC_SECONDS = 60.0
 LONGEST_BACKOFF_SECONDS = 60.0
 REFUSAL_SECONDS = 30.0
 """What the API server refused (a Pod by quota or admission, an adoption) is asked for again after this long."""
+STATUS_SECONDS = 1.0
+"""While there is always something to do, the study's status is stored this often."""
+ACTIONS_AT_ONCE = 8
+"""Of one study."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,10 +78,11 @@ class StudyWorker:
         self._refusals: dict[str, tuple[str, datetime]] = {}
         self._snapshot: Snapshot | None = None
         self._training: tuple[str, ...] = ()
-        self._sample_due = 0.0  # on the event loop's clock
+        self._sample_due = self._status_due = 0.0  # on the event loop's clock
         self._answers: dict[str, Answer] = {}
         self._questions: tuple[Question, ...] = ()
         self._question_due = 0.0  # on the event loop's clock
+        self._at_once = asyncio.Semaphore(ACTIONS_AT_ONCE)
         self._woken.set()
 
     def wake(self) -> None:
@@ -99,7 +106,7 @@ class StudyWorker:
                 pause, failures = self._pause(decision), 0
             except ClusterError as error:
                 failures += 1
-                pause = min(2.0 ** (failures - 1), LONGEST_BACKOFF_SECONDS)
+                pause = min(max(2.0 ** (failures - 1), error.retry_after), LONGEST_BACKOFF_SECONDS)
                 self._metrics.reconcile_errors.labels(reason=type(error).__name__).inc()
                 log.warning("study %s: %s; trying again in %.0f s", self.key, error.message, pause)
                 await asyncio.sleep(pause)  # not _sleep: events do not shorten a back-off
@@ -124,18 +131,41 @@ class StudyWorker:
             )
             loop = asyncio.get_running_loop()
             memory = self._remembered(observed.study)
+            began = loop.time()
             decision = await loop.run_in_executor(
                 self._executor, decide, snapshot, self._settings.pod, self._clock(), memory
             )
+            suggests = any(isinstance(action, CreateTrial) for action in decision.actions)
+            self._metrics.decision_seconds.labels(suggests=str(suggests).lower()).observe(loop.time() - began)
             self._snapshot, self._training, self._questions = observed, decision.training, decision.questions
+            stages = in_stages(decision.actions)
             if decision.actions and decision.actions == before:
+                await self._perform_all(snapshot, [stages.status])
                 raise TemporaryError(f"{', '.join(_kinds(before))} had no effect")
-            for action in decision.actions:
-                await self._perform(snapshot.study, action)
+            for groups in (stages.known, stages.steps, [stages.after]):
+                await self._perform_all(snapshot, groups)
+            if stages.is_status_alone or loop.time() >= self._status_due:
+                await self._perform_all(snapshot, [stages.status])
+                self._status_due = loop.time() + STATUS_SECONDS
             before = decision.actions
             if not decision.actions:
                 self._metrics.observe_study(self.key.namespace, self.key.name, snapshot.study.get("status") or {})
                 return decision
+
+    async def _perform_all(self, snapshot: Snapshot, groups: Iterable[Sequence[Action]]) -> None:
+        """The groups side by side, the actions of each in turn. Raises the first error once all have ended."""
+        outcomes = Outcomes(self._metrics, snapshot)
+
+        async def perform(group: Sequence[Action]) -> None:
+            async with self._at_once:
+                for action in group:
+                    if await self._perform(snapshot.study, action):
+                        outcomes.count(action)
+
+        done = await asyncio.gather(*map(perform, groups), return_exceptions=True)
+        for error in done:
+            if error is not None:
+                raise error
 
     def _remembered(self, study: Mapping[str, Any]) -> Memory:
         """What the engine keeps of this study; one that was deleted and made again under its name is another."""
@@ -144,10 +174,12 @@ class StudyWorker:
             self._memory = (uid, Memory())
         return self._memory[1]
 
-    async def _perform(self, study: Mapping[str, Any], action: Action) -> None:
+    async def _perform(self, study: Mapping[str, Any], action: Action) -> bool:
+        """Whether it was done; a refused Pod is noted."""
         self._metrics.actions.labels(action=type(action).__name__).inc()
         try:
             await self._cluster.perform(study, action, self._clock())
+            return True
         except RefusedError as error:
             match action:
                 case CreatePod(manifest):
@@ -159,6 +191,7 @@ class StudyWorker:
             self._refusals[refused] = (error.message, self._clock())
         except NotFoundError:
             log.info("study %s: %s came too late, its object is gone", self.key, type(action).__name__)
+        return False
 
     def _current_refusals(self) -> dict[str, str]:
         now = self._clock()
@@ -228,10 +261,12 @@ def _kinds(actions: tuple[Action, ...]) -> list[str]:
 
 
 class StudyWorkers:
-    """The workers of all studies. ``wake`` starts one where there is none, until ``stop``."""
+    """The workers of all studies. ``wake`` starts one where there is none, until ``stop``. ``ended``: told of ends."""
 
-    def __init__(self, make: Callable[[StudyKey], StudyWorker]) -> None:
-        self._make = make
+    def __init__(
+        self, make: Callable[[StudyKey], StudyWorker], ended: Callable[[StudyKey], None] = lambda key: None
+    ) -> None:
+        self._make, self._ended = make, ended
         self._workers: dict[StudyKey, StudyWorker] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
@@ -256,6 +291,7 @@ class StudyWorkers:
             log.exception("study %s: unexpected error; it is looked at again with its next event", worker.key)
         finally:
             del self._workers[worker.key]
+            self._ended(worker.key)
         if worker.is_woken:  # an event came while it ended
             self.wake(worker.key)
 

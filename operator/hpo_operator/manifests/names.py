@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 from hpo_operator.api.study import GROUP
 
@@ -25,6 +26,12 @@ def pod_name(trial: str, rung: int, attempt: int) -> str:
 def cleaner_name(study: str) -> str:
     """``<study>-clean``; no trial's Pod can have this name."""
     return f"{study}-clean"
+
+
+def trial_of_pod(pod: str) -> str | None:
+    """The trial whose Pod has this name; None: no trial's."""
+    found = re.fullmatch(r"(.+)-r\d+-a\d+", pod)
+    return found[1] if found else None
 
 
 def event_name(about: str, uid: str, reason: str, message: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from hpo_operator.api.study import GROUP
 
 RULES: list[dict[str, Any]] = [
-    {"apiGroups": [GROUP], "resources": ["hpostudies"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": [GROUP], "resources": ["hpostudies"], "verbs": ["list", "watch"]},
     {"apiGroups": [GROUP], "resources": ["hpostudies/status"], "verbs": ["patch"]},
     {"apiGroups": [GROUP], "resources": ["hpotrials"], "verbs": ["list", "watch", "create", "patch"]},
     {"apiGroups": [GROUP], "resources": ["hpotrials/status"], "verbs": ["patch"]},

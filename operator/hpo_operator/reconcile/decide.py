@@ -37,8 +37,9 @@ from hpo_operator.reconcile.actions import (
     PutTrialStatus,
     RecordEvent,
 )
-from hpo_operator.reconcile.pod_facts import PodState, gpu_count, read_pod
+from hpo_operator.reconcile.pod_facts import PodFacts, PodState, gpu_count, read_pod
 from hpo_operator.reconcile.queries import Question
+from hpo_operator.reconcile.readings import read_each
 from hpo_operator.reconcile.record import next_decision, recorded
 from hpo_operator.reconcile.snapshot import Raw, Snapshot
 from hpo_operator.reconcile.study_status import Ending
@@ -72,8 +73,9 @@ def decide(snapshot: Snapshot, settings: PodSettings, now: datetime, memory: Mem
             for name in changed
         ]
         return _refuse(snapshot, "ImmutableFieldChanged", errors, now)
-    trials, broken = read_trials(study, snapshot.trials)
-    return _Deciding(study, snapshot, settings, now, trials, broken).decision(memory)
+    trials, broken = read_trials(study, snapshot.trials, memory)
+    facts = read_each(memory, "read pods", None, snapshot.pods, read_pod)
+    return _Deciding(study, snapshot, settings, now, trials, broken, facts).decision(memory)
 
 
 def _refuse(snapshot: Snapshot, reason: str, errors: Sequence[SpecError], now: datetime) -> Decision:
@@ -85,23 +87,28 @@ def _refuse(snapshot: Snapshot, reason: str, errors: Sequence[SpecError], now: d
     return Decision((RecordEvent("Warning", reason, new.message), PutStudyStatus(new)))
 
 
-def read_trials(study: Study, raws: Sequence[Raw]) -> tuple[list[HpoTrial], list[SpecError]]:
+def read_trials(
+    study: Study, raws: Sequence[Raw], memory: Memory | None = None
+) -> tuple[list[HpoTrial], list[SpecError]]:
     """The trials in the order of their numbers, and what is wrong with those that cannot be read."""
-    trials: list[HpoTrial] = []
-    errors: list[SpecError] = []
-    for raw in raws:
-        name = raw["metadata"]["name"]
-        try:
-            trial = parse_trial(raw)
-            engine_study.from_text(study.spec, trial.spec.parameters)
-            if name != names.trial_name(study.name, trial.spec.index):
-                raise ValueError(f"spec.index: expected the number in the trial's name, found {trial.spec.index}")
-            trials.append(trial)
-        except InvalidObject as error:
-            errors.extend(SpecError(f"hpotrial/{name}: {e.path}", e.message) for e in error.errors)
-        except ValueError as error:
-            errors.append(SpecError(f"hpotrial/{name}", str(error)))
+    found = read_each(memory, "read trials", (study.uid, study.generation), raws, lambda raw: _read_trial(study, raw))
+    trials = [read for read in found if isinstance(read, HpoTrial)]
+    errors = [error for read in found if not isinstance(read, HpoTrial) for error in read]
     return sorted(trials, key=lambda trial: trial.spec.index), errors
+
+
+def _read_trial(study: Study, raw: Raw) -> HpoTrial | list[SpecError]:
+    name = raw["metadata"]["name"]
+    try:
+        trial = parse_trial(raw)
+        engine_study.from_text(study.spec, trial.spec.parameters)
+        if name != names.trial_name(study.name, trial.spec.index):
+            raise ValueError(f"spec.index: expected the number in the trial's name, found {trial.spec.index}")
+    except InvalidObject as error:
+        return [SpecError(f"hpotrial/{name}: {e.path}", e.message) for e in error.errors]
+    except ValueError as error:
+        return [SpecError(f"hpotrial/{name}", str(error))]
+    return trial
 
 
 class _Deciding:
@@ -115,13 +122,14 @@ class _Deciding:
         now: datetime,
         trials: list[HpoTrial],
         broken: list[SpecError],
+        facts: list[PodFacts],
     ) -> None:
         self.study, self.settings, self.now, self.broken = study, settings, now, broken
         template = study.spec.trainer.pod_template
         limits = study.spec.trainer.resources.dump()
         self.gpus = gpu_count(template["spec"] if template else {"containers": [{"resources": limits}]})
         self.snapshot = snapshot
-        self.pods = pods = {facts.name: facts for facts in map(read_pod, snapshot.pods)}
+        self.pods = pods = {pod.name: pod for pod in facts}
         self.cleaner = retention.Cleaner.of(study, snapshot, now)
         self.engine_study = engine_study.engine_study(study.spec)
         levels = watched_levels(self.engine_study)

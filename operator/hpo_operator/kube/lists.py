@@ -1,0 +1,93 @@
+"""Consistent lists of what belongs to a study, made together for all studies of a namespace that wait for one.
+
+A consistent list makes the API server read every object of the namespace from etcd, whatever its selector: one list
+for a hundred studies costs it a hundredth of one each. There is one list of a namespace at a time; who comes meanwhile
+waits for the next, which begins later and so is no older than the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+
+from hpo_operator.api.study import GROUP, VERSION
+from hpo_operator.kube.client import ApiServer
+from hpo_operator.kube.mirror import KINDS, Entry, Kind, Raw, StudyMirror, entry_of
+from hpo_operator.manifests.names import STUDY_LABEL
+
+PIECE = 500
+"""Objects of one answer, so that reading it does not hold up the event loop."""
+
+
+def folder(kind: Kind, namespace: str) -> str:
+    """Path of a kind's objects."""
+    group = "/api/v1" if kind == "pods" else f"/apis/{GROUP}/{VERSION}"
+    return f"{group}/namespaces/{namespace}/{kind}"
+
+
+class StudyLists:
+    """All methods raise ClusterError."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self._server = server
+        self._waiting: defaultdict[str, dict[str, StudyMirror]] = defaultdict(dict)
+        self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def fill(self, namespace: str, study: str, mirror: StudyMirror) -> None:
+        """List the study's objects into its mirror."""
+        waiting = self._waiting[namespace]
+        waiting[study] = mirror
+        try:
+            async with self._one_at_a_time[namespace]:
+                if waiting.get(study) is mirror:  # nobody has listed it meanwhile
+                    await self._fill(namespace, dict(waiting))
+        finally:
+            if waiting.get(study) is mirror:
+                del waiting[study]
+
+    async def check(self, namespace: str, kind: Kind, name: str, mirror: StudyMirror) -> None:
+        """Read one object whose last write had an outcome that is not known. By a list, which Roles allow already."""
+        found, version = await self._all(namespace, kind, {"fieldSelector": f"metadata.name={name}"})
+        mirror.put_one(kind, name, (entry for entries in found.values() for entry in entries), version)
+
+    async def _fill(self, namespace: str, mirrors: Mapping[str, StudyMirror]) -> None:
+        for mirror in mirrors.values():
+            mirror.begin_list()
+        only = next(iter(mirrors)) if len(mirrors) == 1 else None
+        for kind in KINDS:
+            found, version = await self._all(namespace, kind, _selector(kind, only))
+            for name, mirror in mirrors.items():
+                mirror.put_list(kind, found[name], version)
+        for name, mirror in mirrors.items():
+            mirror.end_list()
+            if self._waiting[namespace].get(name) is mirror:
+                del self._waiting[namespace][name]
+
+    async def _all(
+        self, namespace: str, kind: Kind, selector: Mapping[str, str]
+    ) -> tuple[Mapping[str, list[Entry]], str]:
+        """The objects by study, all of one moment, and their version. Only what is kept of a piece stays in memory."""
+        found: defaultdict[str, list[Entry]] = defaultdict(list)
+        query = {**selector, "limit": str(PIECE)}
+        token = ""
+        while True:
+            more = {"continue": token} if token else {}
+            answer = await self._server.request("GET", folder(kind, namespace), query=query | more)
+            for raw in answer["items"]:
+                found[_study_of(kind, raw)].append(entry_of(kind, raw))
+            token = answer["metadata"].get("continue")
+            if not token:
+                return found, answer["metadata"]["resourceVersion"]
+
+
+def _selector(kind: Kind, only: str | None) -> Mapping[str, str]:
+    if kind == "hpostudies":
+        return {"fieldSelector": f"metadata.name={only}"} if only else {}
+    return {"labelSelector": f"{STUDY_LABEL}={only}" if only else STUDY_LABEL}
+
+
+def _study_of(kind: Kind, raw: Raw) -> str:
+    metadata: Raw = raw["metadata"]
+    name: str = metadata["name"] if kind == "hpostudies" else (metadata.get("labels") or {}).get(STUDY_LABEL, "")
+    return name

@@ -1,0 +1,180 @@
+"""The objects of a study, kept up to date by the watches and by the answers to the operator's own writes.
+
+A look at it is as safe as a list, since it is never behind what the operator itself has written:
+
+* It begins with a consistent list. An event that is older than that list tells nothing new.
+* The answer to a write is the object as it was stored, and goes in at once. A write whose outcome is not known
+  (no answer, already there, gone) leaves a doubt about its object, which is read before the next look.
+* Of two versions of an object the later one stays. What is deleted stays deleted: uids are not used twice.
+* Where a watch may have missed something (it had to list anew), the whole study is in doubt, and listed.
+
+It may be behind what others write, as long as their events are on their way; those wake the study's worker. Versions
+are compared as numbers, as in https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions; a study
+with one that is none is always in doubt.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hpo_operator.manifests.names import TRIAL_LABEL
+
+Raw = Mapping[str, Any]
+Kind = Literal["hpostudies", "hpotrials", "pods"]
+KINDS: tuple[Kind, ...] = ("hpostudies", "hpotrials", "pods")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object without what nobody here reads. ``owner``: uid of its controller."""
+
+    name: str
+    raw: Raw
+    version: int
+    uid: str
+    owner: str | None
+
+
+class StudyMirror:
+    """One study's objects. Nothing may be decided by it while ``in_doubt``, or before each of ``doubts`` is read.
+
+    Lists and writes of a study take turns; events come at any time.
+    """
+
+    def __init__(self) -> None:
+        self.in_doubt = True
+        self.doubts: set[tuple[Kind, str]] = set()
+        self._entries: dict[Kind, dict[str, Entry]] = {kind: {} for kind in KINDS}
+        self._listed: dict[Kind, int] = dict.fromkeys(KINDS, 0)
+        self._gone: set[str] = set()
+
+    def objects(self, kind: Kind, owners: Iterable[str] | None = None) -> Iterator[Raw]:
+        """The objects of a kind; ``owners``: only those that one of these uids controls."""
+        wanted = None if owners is None else frozenset(owners)
+        return (e.raw for e in self._entries[kind].values() if wanted is None or e.owner in wanted)
+
+    def begin_list(self) -> None:
+        """Called before the objects are asked for; what is deleted from now on, the answer may not tell."""
+        self._gone.clear()
+
+    def put_list(self, kind: Kind, items: Iterable[Entry], version: str) -> None:
+        """All objects of a kind as of ``version``; what came meanwhile and is later stays."""
+        number = _number(version)
+        fresh = {entry.name: entry for entry in items}
+        for name, entry in self._entries[kind].items():
+            if entry.version > number >= 0 and (name not in fresh or fresh[name].version < entry.version):
+                fresh[name] = entry
+        self._entries[kind] = {name: entry for name, entry in fresh.items() if entry.uid not in self._gone}
+        self._listed[kind] = number
+
+    def end_list(self) -> None:
+        """All kinds were put."""
+        self.in_doubt = min(self._listed.values()) < 0
+        self.doubts.clear()
+
+    def put_one(self, kind: Kind, name: str, found: Iterable[Entry], version: str) -> None:
+        """What a list of this name alone, as of ``version``, has ``found``."""
+        self.doubts.discard((kind, name))
+        kept = self._entries[kind].get(name)
+        if kept is not None and kept.version <= _number(version):
+            del self._entries[kind][name]
+        for entry in found:
+            self._put_own(kind, entry)
+
+    def put_written(self, kind: Kind, raw: Raw) -> None:
+        """The answer to a write of this operator."""
+        self._put_own(kind, entry_of(kind, raw))
+
+    def _put_own(self, kind: Kind, entry: Entry) -> None:
+        if entry.version < 0:
+            self.in_doubt = True
+        elif entry.uid not in self._gone:
+            self._put_later(kind, entry)
+
+    def put_event(self, kind: Kind, event: str | None, raw: Raw) -> bool:
+        """An event of a watch; None: it comes from a list of the watch's own. Whether it tells anything new."""
+        entry = entry_of(kind, raw)
+        if event is None or entry.version < 0:
+            self.in_doubt = True
+            return True
+        if event == "DELETED":
+            return self._put_deleted(kind, entry)
+        return entry.version > self._listed[kind] and self._put_later(kind, entry)
+
+    def _put_deleted(self, kind: Kind, entry: Entry) -> bool:
+        self._gone.add(entry.uid)
+        name = entry.name
+        kept = self._entries[kind].get(name)
+        if kept is None or kept.uid != entry.uid:
+            return False
+        del self._entries[kind][name]
+        return True
+
+    def _put_later(self, kind: Kind, entry: Entry) -> bool:
+        """Keep it, unless what is kept is as late; whether it was kept."""
+        name = entry.name
+        kept = self._entries[kind].get(name)
+        if kept is not None and kept.version >= entry.version:
+            return False
+        self._entries[kind][name] = entry
+        return True
+
+
+def entry_of(kind: Kind, raw: Raw) -> Entry:
+    """What is kept of an object that the API server sent."""
+    metadata: Raw = raw["metadata"]
+    owner = next((o["uid"] for o in metadata.get("ownerReferences") or () if o.get("controller")), None)
+    version = _number(metadata.get("resourceVersion"))
+    return Entry(metadata["name"], _SLIM[kind](raw), version, metadata.get("uid", ""), owner)
+
+
+def _number(version: object) -> int:
+    """-1 for what is no number."""
+    return int(version) if isinstance(version, str) and version.isdecimal() else -1
+
+
+def _slim_study(raw: Raw) -> Raw:
+    return {**raw, "metadata": {k: v for k, v in raw["metadata"].items() if k != "managedFields"}}
+
+
+def _slim_trial(raw: Raw) -> Raw:
+    slim: Raw = _interned({**raw, "metadata": _only(raw["metadata"], (*METADATA, "ownerReferences"))})
+    return slim
+
+
+def _slim_pod(raw: Raw) -> Raw:
+    """What ``reconcile`` and the worker read of it; the arguments tell what a cleaning Pod cleans."""
+    metadata, spec = _only(raw["metadata"], METADATA), _only(raw["spec"], ("nodeName", "schedulingGates"))
+    labels = _only(raw["metadata"].get("labels") or {}, (TRIAL_LABEL,))
+    containers = [
+        _only(container, ("name",) if labels else ("name", "args")) for container in raw["spec"]["containers"]
+    ]
+    status = _only(raw.get("status") or {}, POD_STATUS)
+    kept = {"metadata": metadata | {"labels": labels}, "spec": spec | {"containers": containers}, "status": status}
+    slim: Raw = _interned(kept)
+    return slim
+
+
+METADATA = ("name", "namespace", "uid", "generation", "creationTimestamp", "deletionTimestamp")
+POD_STATUS = ("phase", "reason", "message", "podIP", "conditions", "containerStatuses", "initContainerStatuses")
+_SLIM: Mapping[Kind, Callable[[Raw], Raw]] = {
+    "hpostudies": _slim_study,
+    "hpotrials": _slim_trial,
+    "pods": _slim_pod,
+}
+
+
+def _only(raw: Raw, keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: raw[key] for key in keys if key in raw}
+
+
+def _interned(value: Any) -> Any:
+    """The same, with one copy of each key: JSON comes with its own for each object, and there are thousands."""
+    if isinstance(value, dict):
+        return {sys.intern(key): _interned(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_interned(inner) for inner in value]
+    return value

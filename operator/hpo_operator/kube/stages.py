@@ -1,0 +1,80 @@
+"""In which order a decision's actions are performed: what does not depend on each other, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hpo_operator.manifests.names import TRIAL_LABEL, trial_of_pod
+from hpo_operator.reconcile.actions import (
+    Action,
+    AdoptTrial,
+    CreatePod,
+    CreateTrial,
+    DeletePod,
+    PatchTrialSpec,
+    PutStudyStatus,
+    PutTrialStatus,
+    RecordEvent,
+)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """One after the other: ``known`` and ``steps`` (a list for each trial, in order), ``after``, ``status``."""
+
+    known: tuple[tuple[Action, ...], ...]
+    steps: tuple[tuple[Action, ...], ...]
+    after: tuple[Action, ...]
+    status: tuple[Action, ...]
+
+    @property
+    def is_status_alone(self) -> bool:
+        """Whether nothing but the study's status is left to do."""
+        return not self.known and not self.steps and not self.after
+
+
+def in_stages(actions: Sequence[Action]) -> Stages:
+    """The actions in stages.
+
+    First what is known of all trials is stored: it is what the steps were decided from (see ``record``). Trials do not
+    depend on each other; within a trial the order counts: that it shall stop is stored before its Pod is deleted, and
+    an event is told before the status that keeps it from being told again. What is about no trial, such as the deletion
+    of the Pod that cleans, comes next. The study's status, with its events, comes last: it is folded anew by each
+    decision, so that of several in a row only the last need be stored.
+    """
+    tail = len(actions)
+    while tail and isinstance(actions[tail - 1], PutStudyStatus | RecordEvent):
+        tail -= 1
+    known: dict[str, list[Action]] = {}
+    steps: dict[str, list[Action]] = {}
+    after: list[Action] = []
+    told: list[Action] = []
+    for action in actions[:tail]:
+        told.append(action)
+        if not isinstance(action, RecordEvent):
+            trial = _trial_of(action)
+            by_trial = known if isinstance(action, PutTrialStatus) else steps
+            (after if trial is None else by_trial.setdefault(trial, [])).extend(told)
+            told = []
+    return Stages(_groups(known), _groups(steps), tuple(after), tuple(actions[tail:]))
+
+
+def _groups(by_trial: dict[str, list[Action]]) -> tuple[tuple[Action, ...], ...]:
+    return tuple(map(tuple, by_trial.values()))
+
+
+def _trial_of(action: Action) -> str | None:
+    """The trial that it is about."""
+    match action:
+        case CreateTrial(manifest):
+            return str(manifest["metadata"]["name"])
+        case CreatePod(manifest):
+            name = manifest["metadata"]["labels"].get(TRIAL_LABEL)
+            return None if name is None else str(name)
+        case DeletePod(name):
+            return trial_of_pod(name)
+        case PatchTrialSpec(name) | AdoptTrial(name) | PutTrialStatus(name):
+            return name
+        case PutStudyStatus() | RecordEvent():
+            return None

@@ -1,0 +1,153 @@
+"""A study observed and acted upon over HTTP, while the API server is slow, overloaded, forgetful or silent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from hpo_operator.kube.client import ApiServer, resource_of
+from hpo_operator.kube.cluster import KubeCluster, StudyKey
+from hpo_operator.kube.errors import RefusedError, TemporaryError
+from hpo_operator.reconcile.actions import CreateTrial
+from kube.fake_api import FakeApi, Raw
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+KEY = StudyKey("lab", "demo")
+
+
+def trial(name: str, study: str = "demo", owner: str = "the-study") -> Raw:
+    reference = {"uid": owner, "controller": True}
+    return {"metadata": {"name": name, "labels": {"hpo.study/study": study}, "ownerReferences": [reference]}}
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    fake = FakeApi()
+    fake.put("hpostudies", {"metadata": {"name": "demo", "uid": "the-study"}})
+    return fake
+
+
+@asynccontextmanager
+async def connected(api: FakeApi) -> AsyncIterator[tuple[KubeCluster, list[str]]]:
+    """The cluster, and the codes of all answers."""
+    codes: list[str] = []
+    async with api.served() as configuration, ApiServer(configuration, lambda *told: codes.append(told[2])) as server:
+        yield KubeCluster(server), codes
+
+
+def names(snapshot: Any) -> list[str]:
+    return [raw["metadata"]["name"] for raw in snapshot.trials]
+
+
+async def test_all_pieces_of_a_list_are_read_and_only_what_the_study_owns_is_seen(api: FakeApi) -> None:
+    for i in range(5):
+        api.put("hpotrials", trial(f"demo-{i}"))
+    api.put("hpotrials", trial("demo-9", owner="an earlier study of this name"))
+    async with connected(api) as (cluster, _):
+        assert names(await cluster.observe(KEY)) == [f"demo-{i}" for i in range(5)]
+        asked = len(api.asked)
+        assert names(await cluster.observe(KEY)) == [f"demo-{i}" for i in range(5)]
+        assert len(api.asked) == asked  # what is known is not asked for again
+
+
+async def test_studies_that_come_together_are_listed_together(api: FakeApi) -> None:
+    for i in range(30):
+        api.put("hpostudies", {"metadata": {"name": f"s{i}", "uid": f"u{i}"}})
+        api.put("hpotrials", trial(f"s{i}-0", f"s{i}", f"u{i}"))
+    async with connected(api) as (cluster, _):
+        seen = await asyncio.gather(*(cluster.observe(StudyKey("lab", f"s{i}")) for i in range(30)))
+    assert [names(snapshot) for snapshot in seen] == [[f"s{i}-0"] for i in range(30)]
+    begun = [query for _, kind, query in api.asked if kind == "hpotrials" and "continue" not in query]
+    assert len(begun) == 2  # the first one's, and one for all who came meanwhile
+
+
+async def test_a_write_without_an_answer_is_looked_for_by_its_name(api: FakeApi) -> None:
+    """The server stores the trial and dies before it says so."""
+
+    async def store_and_hang_up(request: web.Request) -> web.StreamResponse | None:
+        if request.method == "POST":
+            api.put("hpotrials", await request.json())
+            assert request.transport is not None
+            request.transport.abort()
+        return None
+
+    async with connected(api) as (cluster, codes):
+        snapshot = await cluster.observe(KEY)
+        assert snapshot is not None
+        api.fault = store_and_hang_up
+        with pytest.raises(TemporaryError, match=r"POST .*/hpotrials: ."):
+            await cluster.perform(snapshot.study, CreateTrial(trial("demo-0")), NOW)
+        assert codes[-1] == "none"
+        api.asked.clear()
+        assert names(await cluster.observe(KEY)) == ["demo-0"]
+    assert [(method, query.get("fieldSelector")) for method, _, query in api.asked] == [("GET", "metadata.name=demo-0")]
+
+
+async def test_what_is_there_already_is_read(api: FakeApi) -> None:
+    async with connected(api) as (cluster, codes):
+        snapshot = await cluster.observe(KEY)
+        assert snapshot is not None
+        api.put("hpotrials", trial("demo-0"))  # by another, and its event is late
+        await cluster.perform(snapshot.study, CreateTrial(trial("demo-0")), NOW)
+        assert codes[-1] == "409"
+        assert names(await cluster.observe(KEY)) == ["demo-0"]
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "kind", "retry_after"),
+    [
+        (410, {}, TemporaryError, 0),
+        (429, {"Retry-After": "7"}, TemporaryError, 7),
+        (429, {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, TemporaryError, 0),
+        (500, {}, TemporaryError, 0),
+        (503, {"Retry-After": "1"}, TemporaryError, 1),
+        (403, {}, RefusedError, 0),
+    ],
+)
+async def test_a_list_that_fails_in_its_second_piece_changes_nothing(
+    api: FakeApi, status: int, headers: dict[str, str], kind: type[Exception], retry_after: float
+) -> None:
+    """410: etcd was compacted meanwhile, and does not know that moment any more."""
+    for i in range(3):
+        api.put("hpotrials", trial(f"demo-{i}"))
+
+    async def fail(request: web.Request) -> web.StreamResponse | None:
+        if "continue" not in request.query:
+            return None
+        return web.json_response({"message": "not now"}, status=status, headers=headers)
+
+    api.fault = fail
+    async with connected(api) as (cluster, _):
+        with pytest.raises(kind, match="not now") as raised:
+            await cluster.observe(KEY)
+        assert getattr(raised.value, "retry_after", None) == retry_after
+        api.fault = FakeApi().fault
+        assert names(await cluster.observe(KEY)) == ["demo-0", "demo-1", "demo-2"]
+
+
+async def test_a_study_that_is_gone(api: FakeApi) -> None:
+    async with connected(api) as (cluster, _):
+        assert await cluster.observe(KEY) is not None
+        assert await cluster.observe(StudyKey("lab", "another")) is None
+        gone = api.objects["hpostudies"].pop("demo")
+        assert cluster.learn(KEY, "hpostudies", "DELETED", gone)
+        assert await cluster.observe(KEY) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "resource"),
+    [
+        ("/api/v1/namespaces/lab/pods", "pods"),
+        ("/api/v1/namespaces/lab/pods/a", "pods"),
+        ("/apis/hpo.study/v1alpha1/namespaces/lab/hpotrials/a/status", "hpotrials/status"),
+        ("/apis/hpo.study/v1alpha1", ""),
+    ],
+)
+def test_the_resource_of_a_path(path: str, resource: str) -> None:
+    assert resource_of(path) == resource
