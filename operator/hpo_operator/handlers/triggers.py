@@ -102,6 +102,6 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.server_timeout = 600
     chosen.watching.inactivity_timeout = SILENCE_SECONDS
     chosen.persistence.diffbase_storage = NoDiffs()
-    # Only what belongs to a study is sent at all, not every Pod of the cluster. (A trial may be a user's, without label.)
+    # Only Pods of studies are sent at all, not every Pod of the cluster. A trial may be a user's, without the label.
     chosen.watching.label_selectors["pods"] = STUDY_LABEL
     return chosen
