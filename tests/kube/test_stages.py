@@ -10,6 +10,7 @@ from hpo_operator.kube.outcomes import Outcomes
 from hpo_operator.kube.stages import in_stages
 from hpo_operator.manifests.names import common_labels
 from hpo_operator.reconcile.actions import (
+    AdoptTrial,
     CreatePod,
     CreateTrial,
     DeletePod,
@@ -53,6 +54,17 @@ def test_the_cleaning_pod_goes_only_when_its_trials_are_marked() -> None:
     assert stages.after == (CLEANED, gone)
     assert in_stages([pod_of(None)]).after == (pod_of(None),)
     assert in_stages([pod_of("s-0")]).steps == ((pod_of("s-0"),),)
+
+
+def test_an_adoption_is_told_once_it_is_done() -> None:
+    adopted = RecordEvent("Normal", "TrialAdopted", "trial s-7, made by hand")
+    first, second, put = AdoptTrial("s-7", {}, {}), AdoptTrial("s-8", {}, {}), trial_status("s-9")
+    stages = in_stages([first, adopted, second, adopted, FAILED, put])
+    assert stages.steps == ((first, adopted), (second, adopted))
+    assert stages.known == ((FAILED, put),)
+    alone = in_stages([first, adopted, BEST, STATUS])
+    assert (alone.steps, alone.status) == (((first, adopted),), (BEST, STATUS))
+    assert in_stages([first, STATUS]).status == (STATUS,)
 
 
 def test_a_status_may_be_all_there_is() -> None:

@@ -39,18 +39,23 @@ def in_stages(actions: Sequence[Action]) -> Stages:
 
     First what is known of all trials is stored: it is what the steps were decided from (see ``record``). Trials do not
     depend on each other; within a trial the order counts: that it shall stop is stored before its Pod is deleted, and
-    an event is told before the status that keeps it from being told again. What is about no trial, such as the deletion
-    of the Pod that cleans, comes next. The study's status, with its events, comes last: it is folded anew by each
-    decision, so that of several in a row only the last need be stored.
+    an event is told before the status that keeps it from being told again, but after an adoption. What is about no
+    trial, such as the deletion of the Pod that cleans, comes next. The study's status, with its events, comes last: it
+    is folded anew by each decision, so that of several in a row only the last need be stored.
     """
     tail = len(actions)
     while tail and isinstance(actions[tail - 1], PutStudyStatus | RecordEvent):
         tail -= 1
+    if tail and isinstance(actions[tail - 1], AdoptTrial) and isinstance([*actions, None][tail], RecordEvent):
+        tail += 1  # the event that tells of it
     known: dict[str, list[Action]] = {}
     steps: dict[str, list[Action]] = {}
     after: list[Action] = []
     told: list[Action] = []
-    for action in actions[:tail]:
+    for before, action in zip((None, *actions), actions[:tail], strict=False):
+        if isinstance(before, AdoptTrial) and isinstance(action, RecordEvent):
+            steps[before.name].append(action)
+            continue
         told.append(action)
         if not isinstance(action, RecordEvent):
             trial = _trial_of(action)
