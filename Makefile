@@ -33,6 +33,10 @@ demo: $(VENV)/.installed $(DATA)/brain.npz $(DATA)/train.py ## the main job, her
 demo-cluster: $(VENV)/.installed $(DATA)/brain.npz $(DATA)/train.py ## the same study on a real Kubernetes API server
 	PYTHONPATH=tests $(BIN)/python -m stand.demo $(STUDY)
 
+docs-images: $(VENV)/.installed ## the picture of the report in the README, from what `make demo` left
+	$(BIN)/hpo report $(STUDY) -o .hpo/report.html
+	PYTHONPATH=tests $(BIN)/python -m browser .hpo/report.html docs/images/report.png --width 820 --height 1500
+
 # The control plane is built before pytest, whose time limit is for tests. A machine that cannot build one is told why,
 # here and by the tests that skip.
 test: $(VENV)/.installed ## all tests

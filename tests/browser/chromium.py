@@ -14,7 +14,7 @@ from stand.debian import DebianError, PrivateApt, release
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BINARY = "usr/lib/chromium/chromium"
-LIBRARIES = ("usr/lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu", "usr/lib", "lib/x86_64-linux-gnu")
+LIBRARIES = ("lib/*-linux-gnu", "usr/lib/*-linux-gnu", "usr/lib/*-linux-gnu/pulseaudio")
 
 
 class NoChromiumError(Exception):
@@ -48,7 +48,7 @@ def ensure(environ: Mapping[str, str]) -> Chromium:
         with build_lock(target):
             if not target.exists():
                 _fetch(target)
-    return Chromium(target / BINARY, tuple(target / part for part in LIBRARIES if (target / part).is_dir()))
+    return Chromium(target / BINARY, tuple(sorted(found for part in LIBRARIES for found in target.glob(part))))
 
 
 def _fetch(target: Path) -> None:

@@ -27,6 +27,7 @@ from hpo_operator.cli.finalize import finalize
 from hpo_operator.cli.history_plot import save_history
 from hpo_operator.cli.init import init
 from hpo_operator.cli.replay import replay
+from hpo_operator.cli.report import plot, report
 from hpo_operator.cli.show import best, list_studies, logs, show, trials
 from hpo_operator.cli.study_file import StudyFileError, read_study_files
 from hpo_operator.cli.table import study_view
@@ -46,7 +47,7 @@ app.command()(finalize)
 app.command()(replay)
 app.command()(explain)
 app.command("list")(list_studies)
-for command in (show, trials, best, logs, export):
+for command in (show, trials, best, logs, export, report, plot):
     app.command()(command)
 app.add_typer(data, name="data")
 errors = Console(stderr=True)
