@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 STUDY ?= crds/examples/01-brain-tissue.yaml
 CLUSTER ?= .cluster
 
-.PHONY: chaos help install demo demo-cluster test check bench-documents fix manifests cluster-up cluster-down bench-latency bench-latency-study bench-oom clean
+.PHONY: chaos help install demo demo-cluster test check bench-documents fix manifests cluster-up cluster-down bench-latency bench-latency-study bench-oom storm fuzz clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -103,6 +103,13 @@ bench-oom: $(VENV)/.installed .bench-venvs/optuna/.installed .bench-venvs/skopt/
 	$(OOM) .bench-venvs/optuna/bin/python -m out_of_memory run optuna-gp-fail optuna-gp-constraint optuna-tpe-fail optuna-tpe-constraint
 	$(OOM) .bench-venvs/skopt/bin/python -m out_of_memory run skopt-worst skopt-dropped
 	$(OOM) $(BIN)/python -m out_of_memory report
+
+STAND := OMP_NUM_THREADS=1 PYTHONPATH=operator:trainer-image:tests:benchmarks $(BIN)/python -m
+storm: $(VENV)/.installed ## every Pod of a study is taken away once, on a real API server
+	$(STAND) storm
+
+fuzz: $(VENV)/.installed ## 10 000 mutated studies through the parser, the schema, the simulation and a real API server
+	$(STAND) fuzz
 
 bench-latency-study: $(VENV)/.installed ## a study of 10 000 trials from start to end: engine seconds and peak memory
 	OMP_NUM_THREADS=1 PYTHONPATH=operator:. $(BIN)/python -m benchmarks.latency.ten_thousand_trials

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
+from hpo_operator.api.pod_template import trainer_index
 from hpo_operator.manifests.cleaner import cleaned_trials
 from hpo_operator.manifests.names import TRIAL_LABEL
 from hpo_operator.reconcile import clock
@@ -150,7 +151,7 @@ class SimulatedCluster:
             if pod["status"]["phase"] == "Pending" and TRIAL_LABEL not in pod["metadata"]["labels"]:
                 self._begin(name, Run("", seconds=5.0))
             elif pod["status"]["phase"] == "Pending":
-                env = {e["name"]: e.get("value") for e in pod["spec"]["containers"][0]["env"]}
+                env = {e["name"]: e.get("value") for e in self._trainer(name)["env"]}
                 outcome = self.train(json.loads(env["HPO_PARAMETERS"]), int(env.get("HPO_RESOURCE") or 0))
                 self.checkpoints.add(pod["metadata"]["labels"][TRIAL_LABEL])
                 self._begin(name, outcome)
@@ -158,7 +159,7 @@ class SimulatedCluster:
     def _begin(self, name: str, outcome: Run) -> None:
         self._ends[name] = (self.now + timedelta(seconds=outcome.seconds), outcome)
         state = {"running": {"startedAt": clock.to_text(self.now)}}
-        self.pods[name]["status"] = self._container("Running", state, self._trainer(name))
+        self.pods[name]["status"] = self._container("Running", state, self._trainer(name)["name"])
 
     def alive(self) -> list[str]:
         return [name for name, pod in self.pods.items() if pod["status"]["phase"] in ("Pending", "Running")]
@@ -251,7 +252,7 @@ class SimulatedCluster:
         started = pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
         times = {"startedAt": started, "finishedAt": clock.to_text(self.now)}
         state = {"terminated": {"exitCode": outcome.code, "message": outcome.message} | times}
-        pod["status"] = self._container("Failed" if outcome.code else "Succeeded", state, self._trainer(name))
+        pod["status"] = self._container("Failed" if outcome.code else "Succeeded", state, self._trainer(name)["name"])
         self._ends.pop(name, None)
         if TRIAL_LABEL not in pod["metadata"]["labels"] and outcome.code == 0:
             for trial in sorted(cleaned_trials(pod)):
@@ -259,9 +260,10 @@ class SimulatedCluster:
                 self.cleaned.append((trial, phase))
                 self.checkpoints.discard(trial)
 
-    def _trainer(self, pod: str) -> str:
-        name: str = self.pods[pod]["spec"]["containers"][0]["name"]
-        return name
+    def _trainer(self, pod: str) -> Raw:
+        """The container that the operator looks at."""
+        containers: list[Raw] = self.pods[pod]["spec"]["containers"]
+        return containers[trainer_index(containers)]
 
     @staticmethod
     def _container(phase: str, state: Raw, name: str) -> Raw:
