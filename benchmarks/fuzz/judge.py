@@ -40,7 +40,7 @@ def judge(raw: dict[str, Any]) -> Verdict:
     try:
         with _limited():
             accepted = _parsed(copy.deepcopy(raw))
-            layer = refused_by(raw) if isinstance(raw, dict) else "schema"
+            layer = _layer(raw)
             if accepted:
                 assert layer == "operator", f"the parser accepts what the {layer} refuses"
                 assert_twins_agree(raw["spec"])
@@ -48,6 +48,25 @@ def judge(raw: dict[str, Any]) -> Verdict:
     except Exception:
         return Verdict(accepted, layer, end, traceback.format_exc(limit=-6))
     return Verdict(accepted, layer, end)
+
+
+def _layer(raw: dict[str, Any]) -> str:
+    """The first layer that refuses it, the decoder of an API server included: it knows 64 bits and no more."""
+    try:
+        return refused_by(_decoded(raw))
+    except OverflowError:
+        return "decoder"
+
+
+def _decoded(value: Any) -> Any:
+    """As Go's decoder reads JSON: whole numbers beyond 64 bits as floating-point ones. Raises OverflowError."""
+    if isinstance(value, dict):
+        return {key: _decoded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_decoded(item) for item in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return float(value)
+    return value
 
 
 def _parsed(raw: dict[str, Any]) -> bool:
