@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -95,12 +95,12 @@ def _have_ended(site: Site, applied: Sequence[tuple[str, Raw]]) -> bool:
     return all(stored[study["metadata"]["name"]].get("completionTime") for _, study in applied)
 
 
-def looked_at(site: Site, applied: Sequence[tuple[str, Raw]]) -> list[Found]:
+def looked_at(site: Site, applied: Sequence[tuple[str, Raw]], deleted: Collection[str]) -> list[Found]:
     found = []
     for kind, applied_study in applied:
         name = applied_study["metadata"]["name"]
         study, trials = site.studies.get("hpostudies", name), site.studies.all("hpotrials", name)
-        found.append(look(study, trials, site.pods, site.checkpoints, kind))
+        found.append(look(study, trials, site.pods, site.checkpoints, kind, deleted))
     return found
 
 
@@ -127,17 +127,19 @@ COLUMNS = {
 }
 CHECKED = """\
 Checked of each study: it ended well; trials 0 to n - 1 are there, measured once at each rung; each rung has one Pod
-that succeeded, and no Pod was made twice; no trial is charged with a failure; never more Pods than parallelism; every
-epoch was trained once, and continues the last; all its decisions made again are as stored. `log` is the fingerprint of
-incumbent, trials and decisions: at parallelism 1 it must be that of the same study undisturbed (calm). Hyperband with
-R = 27 and η = 3 must train 357 epochs."""
+that succeeded, and none was made twice but for deleted ones; no trial is charged with a failure; never more Pods than
+parallelism; every epoch was trained once, and continues the last; all its decisions made again are as stored. `log` is
+the fingerprint of incumbent, trials and decisions: at parallelism 1 it must be that of the same study undisturbed
+(calm). Hyperband with R = 27 and η = 3 must train 357 epochs."""
 
 
 def report(site: Site, storm: Storm, found: Sequence[Found], calm: Sequence[Found], seconds: float, seed: int) -> int:
     """Writes the page; the number of things that are wrong."""
     wrong = [f"{each.name}: {sentence}" for each in (*found, *calm) for sentence in each.wrong]
     wrong += differences(found, calm)
-    wrong += [f"{site.pods.gaps} gaps in the record of the Pods"] if site.pods.gaps else []
+    interruptions = sum(each.interruptions for each in found)
+    if interruptions > storm.counts["deleted Pods"]:
+        wrong.append(f"{interruptions} interruptions, more than Pods were deleted")
     studies = [{name: getattr(each, name) for name in COLUMNS.values()} for each in (*found, *calm)]
     counts = ", ".join(f"{number} {what}" for what, number in sorted(storm.counts.items()))
     command = pages.command("operator:trainer-image:tests:benchmarks", "chaos")
@@ -147,7 +149,8 @@ def report(site: Site, storm: Storm, found: Sequence[Found], calm: Sequence[Foun
     )
     parts = [
         f"Done to the operator: {counts}; it ended by itself {storm.own_exits} times. Pods changed {site.pods.changes} "
-        "times, and the number alive was counted after each change.",
+        f"times, and the number alive was counted after each change; {site.pods.lists} times, when the API server "
+        "began, from a list.",
         CHECKED,
         pages.table(list(COLUMNS), [list(study.values()) for study in studies]),
         "Wrong: " + ("nothing." if not wrong else "; ".join(wrong)),
@@ -173,7 +176,7 @@ def main() -> int:
             storm = Storm(site.plane, site.operator, site.proxy, site.pods, NAMESPACE, options.seed)
             applied = disturbed(site, storm, options.kills)
             calm = undisturbed(site, applied)
-            found = looked_at(site, applied), looked_at(site, calm)
+            found = looked_at(site, applied, storm.deleted), looked_at(site, calm, ())
             return 1 if report(site, storm, *found, time.monotonic() - began, options.seed) else 0
 
 

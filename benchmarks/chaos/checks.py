@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,9 @@ class Found:
         return hashlib.sha256(self.log.encode()).hexdigest()[:12]
 
 
-def look(study: Raw, trials: Sequence[Raw], pods: PodRecord, checkpoints: Path, kind: str) -> Found:
+def look(
+    study: Raw, trials: Sequence[Raw], pods: PodRecord, checkpoints: Path, kind: str, deleted: Collection[str]
+) -> Found:
     """Everything about one study."""
     name, spec = study["metadata"]["name"], study["spec"]
     parsed = parse_study(study)
@@ -48,7 +50,11 @@ def look(study: Raw, trials: Sequence[Raw], pods: PodRecord, checkpoints: Path, 
     epochs = {trial: (folder / "epochs").read_text().splitlines() for trial, folder in folders.items()}
     wrong = [
         *_of_the_study(study, trials),
-        *(sentence for trial in trials for sentence in _of_a_trial(trial, pods, epochs[trial["metadata"]["name"]])),
+        *(
+            sentence
+            for trial in trials
+            for sentence in _of_a_trial(trial, pods, epochs[trial["metadata"]["name"]], deleted)
+        ),
         *([f"{pods.most[name]} Pods at once"] if pods.most[name] > spec["budget"]["parallelism"] else []),
         *([f"replay: {again.difference}"] if again.difference else []),
         *again.notes,
@@ -85,8 +91,11 @@ def _of_the_study(study: Raw, trials: Sequence[Raw]) -> Iterator[str]:
         yield f"expected trials 0 to {budget - 1}, found {indices}"
 
 
-def _of_a_trial(trial: Raw, pods: PodRecord, epochs: Sequence[str]) -> Iterator[str]:
-    """Nothing lost, nothing doubled, nothing charged, and the curve without a gap."""
+def _of_a_trial(trial: Raw, pods: PodRecord, epochs: Sequence[str], deleted: Collection[str]) -> Iterator[str]:
+    """Nothing lost, nothing doubled, nothing charged, and the curve without a gap.
+
+    A Pod that is deleted before its trial's status names it is made again under its name.
+    """
     name, spec, status = trial["metadata"]["name"], trial["spec"], trial["status"]
     rungs = list(range(spec.get("rung", 0) + 1))
     if [m["rung"] for m in status.get("measurements", [])] != rungs:
@@ -95,7 +104,8 @@ def _of_a_trial(trial: Raw, pods: PodRecord, epochs: Sequence[str]) -> Iterator[
         yield f"{name}: charged with a failure, {status['failure']}"
     if sorted(pod.split("-r")[-1].split("-a")[0] for pod in pods.succeeded[name]) != [str(rung) for rung in rungs]:
         yield f"{name}: Pods that succeeded are {sorted(pods.succeeded[name])}"
-    doubled = [pod for pod, uids in pods.uids.items() if pod.startswith(f"{name}-r") and len(uids) > 1]
+    made = {pod: uids for pod, uids in pods.uids.items() if pod.startswith(f"{name}-r") and pod not in deleted}
+    doubled = [pod for pod, uids in made.items() if len(uids) > 1]
     if doubled:
         yield f"{name}: made more than once: {doubled}"
     if [line.split()[0] for line in epochs] != [str(epoch) for epoch in range(1, spec["resource"] + 1)]:

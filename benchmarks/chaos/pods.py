@@ -20,8 +20,8 @@ class PodRecord:
     """A watch that goes on where it was when the API server comes back, in a thread of its own.
 
     ``most``: the largest number of a study's Pods that had not ended, after any change. ``uids``: by Pod name, all Pods
-    that ever had it. ``succeeded``: names by trial. ``gaps``: times that changes may have been missed. ``ended``: set
-    whenever a Pod has.
+    that ever had it. ``succeeded``: names by trial. ``lists``: how often it began with a list, since the API server had
+    been restarted and forgotten its changes. ``ended``: set whenever a Pod has.
     """
 
     def __init__(self, kubeconfig: Path, namespace: str) -> None:
@@ -31,7 +31,7 @@ class PodRecord:
         self.uids: defaultdict[str, set[str]] = defaultdict(set)
         self.succeeded: defaultdict[str, set[str]] = defaultdict(set)
         self.studies: dict[str, str] = {}
-        self.gaps = 0
+        self.lists = 0
         self.changes = 0
         self.ended = threading.Event()
 
@@ -45,16 +45,34 @@ class PodRecord:
     async def _follow(self) -> None:
         async with await connect(self._kubeconfig) as kube:
             api = Api(kube)
-            version = (await api.get(self._path))["metadata"]["resourceVersion"]
             while True:
-                with suppress(*UNREACHABLE):
-                    try:
-                        async for event in api.watch(self._path, {"resourceVersion": version}):
-                            version = event["object"]["metadata"]["resourceVersion"]
-                            self._see(event["type"], event["object"])
-                    except ApiError as error:
-                        self.gaps += error.code == 410  # what happened since is not known any more
-                await asyncio.sleep(0.1)
+                with suppress(ApiError, *UNREACHABLE):
+                    listed = await api.get(self._path)
+                    self._see_all(listed["items"])
+                    await self._watch(api, listed["metadata"]["resourceVersion"])
+                await asyncio.sleep(0.05)
+
+    async def _watch(self, api: Api, version: str) -> None:
+        """Until the API server does not know any more what came after ``version``, as when it was restarted."""
+        while True:
+            try:
+                async for event in api.watch(self._path, {"resourceVersion": version}):
+                    version = event["object"]["metadata"]["resourceVersion"]
+                    self._see(event["type"], event["object"])
+            except ApiError as error:
+                if error.code == 410:
+                    return
+            except UNREACHABLE:
+                pass
+            await asyncio.sleep(0.05)
+
+    def _see_all(self, pods: list[Raw]) -> None:
+        self.lists += 1
+        present = {pod["metadata"]["name"] for pod in pods}
+        for alive in self._alive.values():
+            alive &= present
+        for pod in pods:
+            self._see("LISTED", pod)
 
     def _see(self, kind: str, pod: Raw) -> None:
         name, labels = pod["metadata"]["name"], pod["metadata"]["labels"]

@@ -20,7 +20,10 @@ RESTART_EVERY, CUT_EVERY, DELETE_EVERY = 15, 7, 8
 
 
 class Storm:
-    """``counts``: what was done so far. ``own_exits``: how often the operator had ended by itself."""
+    """``counts``: what was done so far. ``own_exits``: how often the operator had ended by itself.
+
+    ``deleted``: names of Pods.
+    """
 
     def __init__(
         self, plane: ControlPlane, operator: OperatorProcess, proxy: Proxy, pods: PodRecord, namespace: str, seed: int
@@ -29,6 +32,7 @@ class Storm:
         self._namespace, self._chance = namespace, Random(seed)
         self.counts: Counter[str] = Counter()
         self.own_exits = 0
+        self.deleted: set[str] = set()
 
     def strike(self) -> None:
         """One life of the operator, to its violent end and the start of the next."""
@@ -68,8 +72,10 @@ class Storm:
         """As a preemption: it may have ended meanwhile."""
         alive = self._pods.alive()
         if alive:
+            victim = self._chance.choice(alive)
             with suppress(ControlPlaneError):
-                self._plane.kubectl("-n", self._namespace, "delete", "pod", self._chance.choice(alive), "--wait=false")
+                self._plane.kubectl("-n", self._namespace, "delete", "pod", victim, "--wait=false")
+                self.deleted.add(victim)
                 self.counts["deleted Pods"] += 1
 
     def _wait_ready(self) -> None:
