@@ -72,8 +72,10 @@ def write_page(name: str, results: Sequence[Raw]) -> None:
     )
     headings = ["", "aim", *(f"{r['trials']:,} trials" for r in results)]
     rows = [[label, aim, *(shown(r) for r in results)] for label, aim, shown in ROWS]
-    power = f"{exponent(results):.2f}"
-    growth = f"The operator's CPU seconds grow with the number of trials to the power of {power} (1: linear)."
+    power = (
+        f"to the power of {exponent(results):.2f} (1: linear)" if len(results) > 1 else "by a law that one size hides"
+    )
+    growth = f"The operator's CPU seconds grow with the number of trials {power}."
     asked = sorted({request for r in results for request, count in r["requests"].items() if count})
     per_trial = [
         [request, *(f"{r['requests'].get(request, 0) / r['trials']:.3f}" for r in results)] for request in asked

@@ -126,6 +126,7 @@ class StudyWorker:
             if observed is None:
                 self._metrics.forget_study(self.key.namespace, self.key.name)
                 return None
+            self._metrics.observe_study(self.key.namespace, self.key.name, observed.study.get("status") or {})
             snapshot = dataclasses.replace(
                 observed, samples=self._samples, refusals=self._current_refusals(), answers=self._answers
             )
@@ -149,7 +150,6 @@ class StudyWorker:
                 self._status_due = loop.time() + STATUS_SECONDS
             before = decision.actions
             if not decision.actions:
-                self._metrics.observe_study(self.key.namespace, self.key.name, snapshot.study.get("status") or {})
                 return decision
 
     async def _perform_all(self, snapshot: Snapshot, groups: Iterable[Sequence[Action]]) -> None:
