@@ -72,9 +72,7 @@ def write_page(name: str, results: Sequence[Raw]) -> None:
     )
     headings = ["", "aim", *(f"{r['trials']:,} trials" for r in results)]
     rows = [[label, aim, *(shown(r) for r in results)] for label, aim, shown in ROWS]
-    power = (
-        f"to the power of {exponent(results):.2f} (1: linear)" if len(results) > 1 else "by a law that one size hides"
-    )
+    power = f"to the power of {exponent(results):.2f} (1: linear)" if len(results) > 1 else "as one size cannot tell"
     growth = f"The operator's CPU seconds grow with the number of trials {power}."
     asked = sorted({request for r in results for request, count in r["requests"].items() if count})
     per_trial = [
