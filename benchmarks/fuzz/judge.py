@@ -51,9 +51,12 @@ def judge(raw: dict[str, Any]) -> Verdict:
 
 
 def _layer(raw: dict[str, Any]) -> str:
-    """The first layer that refuses it, the decoder of an API server included: it knows 64 bits and no more."""
+    """The first layer that refuses it, the decoder of an API server included: it knows 64 bits and no more.
+
+    A status is not the user's to write: an API server drops it at creation, and the parser takes a bad one for none.
+    """
     try:
-        return refused_by(_decoded(raw))
+        return refused_by(_decoded({key: value for key, value in raw.items() if key != "status"}))
     except OverflowError:
         return "decoder"
 

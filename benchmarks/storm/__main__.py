@@ -18,7 +18,7 @@ from stand.build import ensure
 from stand.cluster import start_process_node
 from stand.control_plane import ControlPlane
 from stand.operator_process import OperatorProcess, install
-from storm.run import EPOCH_SECONDS, EPOCHS, WAYS, Trial, storm
+from storm.run import EPOCH_SECONDS, EPOCHS, NODE, WAYS, Trial, storm
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "operator"
 PARALLELISM = 6
@@ -38,14 +38,15 @@ def main(trials: int) -> int:
 
 
 def report(trials: Sequence[Trial]) -> None:
-    rows = [row(way, [t for t in trials if t.way == way]) for way in WAYS] + [row("all", trials)]
+    rows = [row(way, [t for t in trials if t.way == way]) for way in (*WAYS, NODE)] + [row("all", trials)]
     headings = ("way", "trials", "Pods", "interruptions", "failures charged", "epochs lost", "most in one trial")
     headings += ("completed epochs repeated", "GPU-seconds stored", "GPU-seconds run", "largest difference")
     text = (
         f"A study of {len(trials)} trials of {EPOCHS} epochs of {EPOCH_SECONDS:g} s, a checkpoint after each, "
         f"{PARALLELISM} at a time with a GPU each, on a real kube-apiserver with a process node. The first Pod of "
         "every trial is taken away at a random moment of its life: deleted, deleted by force (SIGKILL, and the object "
-        "is gone at once), evicted through the Eviction API. Epochs lost: begun, and begun again by the next attempt. "
+        "is gone at once), evicted through the Eviction API; when half of the trials have begun, the node is killed and "
+        "comes back, which takes all Pods that run then. Epochs lost: begun, and begun again by the next attempt. "
         "GPU-seconds run: from the start and the end of every container as its node reports them, in whole seconds; of "
         "a Pod deleted by force until its object was gone. The operator may see that a deleted Pod is gone before it "
         "sees when its container ended; it then counts up to that look."

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stand.api import Api, ApiError, connect
+from stand.cluster import start_process_node
 from stand.control_plane import ControlPlane
+from stand.node_object import NodeObject
 from stand.studies import Raw, toy_study
 from stand.volumes import make_claim
 from storm.pods import Lives
@@ -20,6 +22,8 @@ STUDY = "storm"
 EPOCHS, EPOCH_SECONDS = 20, 0.25
 WAYS = ("delete", "force", "evict")
 """``kubectl delete pod``, the same with ``--force``, and the Eviction API, as ``kubectl drain`` calls it."""
+NODE = "node"
+"""The node and everything on it is killed; it comes back and has lost sight of its Pods."""
 LOOK_SECONDS = 0.05
 
 
@@ -54,7 +58,10 @@ def storm_study(trials: int, parallelism: int) -> Raw:
 
 
 async def storm(plane: ControlPlane, namespace: str, folder: Path, trials: int, parallelism: int) -> list[Trial]:
-    """Run the study and take the first Pod of each trial away, at a random moment of its life."""
+    """Run the study and take the first Pod of each trial away, at a random moment of its life.
+
+    When half of them have begun the node is killed, which takes all Pods that run then.
+    """
     async with await connect(plane.kubeconfig) as kube:
         api = Api(kube)
         await make_claim(kube, namespace, "checkpoints", folder)
@@ -69,7 +76,11 @@ async def storm(plane: ControlPlane, namespace: str, folder: Path, trials: int, 
                 if pod.endswith("-a0") and pod not in ways:
                     ways[pod] = WAYS[len(ways) % len(WAYS)]
                     delay = random.Random(pod).uniform(0, EPOCHS * EPOCH_SECONDS * 0.9)
-                    strikes.add(asyncio.create_task(_strike(api, namespace, pod, ways[pod], delay)))
+                    strikes.add(asyncio.create_task(_strike(api, namespace, pod, ways, delay)))
+            if len(ways) >= trials / 2 and NODE not in ways.values():
+                ways |= dict.fromkeys(lives.running(), NODE)
+                plane.processes[NodeObject().name].kill()
+                await asyncio.to_thread(start_process_node, plane)
             await asyncio.sleep(LOOK_SECONDS)
         await asyncio.gather(*strikes)
         following.cancel()
@@ -78,11 +89,13 @@ async def storm(plane: ControlPlane, namespace: str, folder: Path, trials: int, 
     return [_told(trial, ways, lives, folder) for trial in found["items"]]
 
 
-async def _strike(api: Api, namespace: str, pod: str, way: str, delay: float) -> None:
+async def _strike(api: Api, namespace: str, pod: str, ways: Mapping[str, str], delay: float) -> None:
     await asyncio.sleep(delay)
     path = f"/api/v1/namespaces/{namespace}/pods/{pod}"
     try:
-        match way:
+        match ways[pod]:
+            case "node":  # gone already
+                return
             case "evict":
                 eviction = {
                     "apiVersion": "policy/v1beta1",
