@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 STUDY ?= crds/examples/01-brain-tissue.yaml
 CLUSTER ?= .cluster
 
-.PHONY: chaos help install demo demo-cluster test check bench-documents fix manifests cluster-up cluster-down bench-latency bench-latency-study bench-oom storm fuzz clean
+.PHONY: help install demo demo-cluster test check bench-documents fix manifests cluster-up cluster-down bench-latency bench-latency-study bench-oom chaos storm fuzz test-monitoring clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -50,6 +50,7 @@ check: $(VENV)/.installed ## lint, format, types, import contracts, generated fi
 	$(BIN)/lint-imports
 	$(BIN)/python -m hpo_operator.manifests --check
 	$(BIN)/python helm/values_table.py --check
+	$(BIN)/python helm/dashboards.py --check
 
 # Each writes a page, its raw numbers and a picture to benchmarks/results/documents; most need the real tables, $HPO_DATA.
 DOCUMENTS := table_2_2 incremental_cholesky table_2_3 figure_2_10 figure_4 table_4_1 table_4_2 epochs_saved
@@ -66,6 +67,7 @@ fix: $(VENV)/.installed ## what check can mend by itself
 	$(BIN)/ruff format
 	$(BIN)/python -m hpo_operator.manifests
 	$(BIN)/python helm/values_table.py
+	$(BIN)/python helm/dashboards.py
 
 chaos: $(VENV)/.installed ## the operator killed a hundred times on a real API server, and every study checked; a quarter of an hour
 	PYTHONPATH=operator:trainer-image:tests:benchmarks $(BIN)/python -m chaos
@@ -75,9 +77,10 @@ include benchmarks/scale/scale.mk
 include benchmarks/medical/medical.mk
 include operator/images.mk
 
-manifests: $(VENV)/.installed ## generate the CRDs and the Roles from the typed objects, and the table of the chart's values
+manifests: $(VENV)/.installed ## generate the CRDs, the Roles, the dashboards, and the table of the chart's values
 	$(BIN)/python -m hpo_operator.manifests
 	$(BIN)/python helm/values_table.py
+	$(BIN)/python helm/dashboards.py
 
 cluster-up: $(VENV)/.installed $(DATA)/brain.npz $(DATA)/train.py ## a real control plane, a process node and the operator, in $(CLUSTER)
 	PYTHONPATH=tests $(BIN)/python -m stand up --dir $(CLUSTER)
@@ -113,6 +116,10 @@ fuzz: $(VENV)/.installed ## 10 000 mutated studies through the parser, the schem
 
 bench-latency-study: $(VENV)/.installed ## a study of 10 000 trials from start to end: engine seconds and peak memory
 	OMP_NUM_THREADS=1 PYTHONPATH=operator:. $(BIN)/python -m benchmarks.latency.ten_thousand_trials
+
+test-monitoring: $(VENV)/.installed ## every query of every dashboard and alert, against a real Prometheus; draws the dashboards
+	HPO_PICTURES=docs/images $(BIN)/pytest -s tests/cluster/test_monitoring.py
+	$(BIN)/pytest tests/helm/test_template.py -k "alerts or dashboards"
 
 clean: ## remove what the other targets made, but the cached control plane
 	rm -rf $(VENV) .bench-venvs .hpo $(CLUSTER) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -24,10 +24,10 @@ def prometheus_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def prometheus_server(control_plane: ControlPlane, prometheus_port: int) -> PrometheusServer:
+def prometheus_server(control_plane: ControlPlane, prometheus_port: int, operator: OperatorProcess) -> PrometheusServer:
     """Not started. A machine that has no Prometheus and can fetch none skips, and says why."""
     try:
-        return PrometheusServer(control_plane, prometheus.ensure(os.environ), prometheus_port)
+        return PrometheusServer(control_plane, prometheus.ensure(os.environ), prometheus_port, operator.port)
     except prometheus.NoPrometheusError as error:
         pytest.skip(str(error))
 

@@ -12,20 +12,9 @@ import pytest
 import yaml
 
 from stand.cluster import SOURCE_ROOTS
-from stand.studies import Raw, Studies, results
+from stand.studies import Raw, Studies, results, small_brain_study
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
-
-EXAMPLE = Path(__file__).resolve().parents[2] / "crds/examples/01-brain-tissue.yaml"
-
-
-def small_study() -> Raw:
-    """The example, one trial at a time, with fewer of them and fewer epochs."""
-    study: Raw = yaml.safe_load(EXAMPLE.read_text())
-    study["spec"]["budget"] = {"trials": 5, "parallelism": 1}
-    study["spec"]["fidelity"] = {"resource": "epochs", "min": 1, "max": 3, "eta": 3}
-    study["spec"]["algorithm"] = {"sampler": {"type": "GP", "initialTrials": 3}, "scheduler": {"type": "Hyperband"}}
-    return study
 
 
 def run_here(file: Path, state: Path, data: Path) -> list[Raw]:
@@ -50,9 +39,9 @@ def test_embedded_and_cluster_agree(studies: Studies, tmp_path: Path) -> None:
     studies.claim("brain-mri", data)
     studies.claim("checkpoints", checkpoints)
     file = tmp_path / "study.yaml"
-    file.write_text(yaml.safe_dump(small_study()))
+    file.write_text(yaml.safe_dump(small_brain_study()))
     here = run_here(file, tmp_path / "state", data)
-    studies.apply(small_study())
+    studies.apply(small_brain_study())
     studies.wait("brain-tissue", "Succeeded", seconds=400)
     there = studies.all("hpotrials", "brain-tissue")
     assert len(here) == 5

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -162,7 +164,7 @@ def test_crds_for_a_server_that_knows_no_cel(helm: Helm, chart: Path) -> None:
 def test_monitoring_and_network_policies_only_when_asked(helm: Helm, chart: Path) -> None:
     usual = {e["kind"] for e in helm.template(chart)}
     full = {e["kind"] for e in helm.template(chart, "--values", chart / "ci/full-values.yaml")}
-    assert full - usual == {"ServiceMonitor", "PodMonitor", "PrometheusRule", "NetworkPolicy"}
+    assert full - usual == {"ServiceMonitor", "PodMonitor", "PrometheusRule", "NetworkPolicy", "ConfigMap"}
     closed = {"networkPolicy": {"trials": {"enabled": True}}}
     with pytest.raises(HelmError, match=r"networkPolicy.trials.namespaces: expected the trials' namespaces"):
         helm.template(chart, values=closed)
@@ -201,6 +203,20 @@ def test_alerts_fire_when_they_should(promtool: Path, helm: Helm, chart: Path, t
     tests = yaml.safe_load(Path(cases).read_text())["tests"]
     tested = {case["alertname"] for test in tests for case in test["alert_rule_test"]}
     assert tested == {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
+
+
+def test_dashboards_are_current_and_for_grafanas_sidecar(helm: Helm, chart: Path) -> None:
+    done = subprocess.run([sys.executable, chart.parent / "dashboards.py", "--check"], capture_output=True, text=True)
+    assert done.stderr == ""
+    rendered = of_kind(helm.template(chart, "--set", "grafanaDashboards.enabled=true"), "ConfigMap")
+    boards = {name: json.loads(text) for each in rendered for name, text in each["data"].items()}
+    assert boards.keys() == {"hpo-study.json", "hpo-trial.json", "hpo-operator.json"}
+    assert all(each["metadata"]["labels"]["grafana_dashboard"] == "1" for each in rendered)
+    for board in boards.values():
+        places = [panel["gridPos"] for panel in board["panels"]]
+        cells = [(x, y) for p in places for x in range(p["x"], p["x"] + p["w"]) for y in range(p["y"], p["y"] + p["h"])]
+        assert len(set(cells)) == len(cells), "panels overlap"
+        assert max(x for x, _ in cells) < 24
 
 
 def test_versions_are_the_projects(chart: Path) -> None:

@@ -1,13 +1,14 @@
 """Which trials Prometheus shall scrape, over HTTP: Debian's build lacks the discovery of Kubernetes' own objects.
 
-It serves what a PodMonitor would select: each running Pod's port ``hpo-metrics``, with the labels ``namespace`` and
-``pod``. (prometheus.io/docs/prometheus/latest/http_sd)
+It serves what a PodMonitor would select: each running Pod's port ``hpo-metrics``, with the meta labels of Prometheus'
+own discovery. (prometheus.io/docs/prometheus/latest/http_sd)
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 from pathlib import Path
 
 from aiohttp import web
@@ -22,7 +23,7 @@ def targets(pods: list[Json]) -> list[Json]:
     return [
         {
             "targets": [f"{pod['status']['podIP']}:{port['containerPort']}"],
-            "labels": {"namespace": pod["metadata"]["namespace"], "pod": pod["metadata"]["name"]},
+            "labels": _meta(pod),
         }
         for pod in pods
         if pod["status"].get("podIP") and pod["status"].get("phase") == "Running"
@@ -30,6 +31,13 @@ def targets(pods: list[Json]) -> list[Json]:
         for port in container.get("ports") or []
         if port.get("name") == PORT_NAME
     ]
+
+
+def _meta(pod: Json) -> dict[str, str]:
+    metadata = pod["metadata"]
+    labels = {f"pod_label_{re.sub('[^a-zA-Z0-9_]', '_', k)}": v for k, v in (metadata.get("labels") or {}).items()}
+    names = {"namespace": metadata["namespace"], "pod_name": metadata["name"]}
+    return {f"__meta_kubernetes_{name}": value for name, value in {**names, **labels}.items()}
 
 
 async def serve(kubeconfig: Path, port: int) -> None:

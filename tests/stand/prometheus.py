@@ -23,7 +23,9 @@ from stand.control_plane import ControlPlane
 from stand.debian import DebianError, PrivateApt, release
 from stand.operator_process import free_port
 
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("prometheus", "promtool")
+ADDED = (("namespace", "namespace"), ("pod_name", "pod"))
 
 
 class NoPrometheusError(Exception):
@@ -73,10 +75,10 @@ def _fetch(target: Path, codename: str) -> None:
 
 
 class PrometheusServer:
-    """Scrapes all trials of a control plane. May be killed and started again."""
+    """Scrapes all trials of a control plane, and its operator. May be killed and started again."""
 
-    def __init__(self, plane: ControlPlane, binaries: Binaries, port: int) -> None:
-        self._plane, self._binaries, self._port = plane, binaries, port
+    def __init__(self, plane: ControlPlane, binaries: Binaries, port: int, operator_port: int) -> None:
+        self._plane, self._binaries, self._port, self._operator_port = plane, binaries, port, operator_port
         self._folder = plane.directory / "prometheus"
         self._discovery = free_port()
         self.address = f"http://127.0.0.1:{port}"
@@ -98,10 +100,14 @@ class PrometheusServer:
         self._plane.wait_until(self._is_ready, "Prometheus does not become ready")
 
     def _configuration(self) -> dict[str, Any]:
+        operator = {"targets": [f"127.0.0.1:{self._operator_port}"]}
         found = {"url": f"http://127.0.0.1:{self._discovery}/targets", "refresh_interval": "1s"}
         return {
             "global": {"scrape_interval": "500ms", "scrape_timeout": "400ms"},
-            "scrape_configs": [{"job_name": "trials", "http_sd_configs": [found]}],
+            "scrape_configs": [
+                {"job_name": "trials", "http_sd_configs": [found], "relabel_configs": chart_relabelings()},
+                {"job_name": "hpo-operator", "static_configs": [operator], "honor_labels": True},
+            ],
         }
 
     def _start_discovery(self) -> None:
@@ -122,9 +128,25 @@ class PrometheusServer:
             found: list[dict[str, Any]] = json.load(response)["data"]["result"]
         return found
 
+    def over_time(self, text: str, start: float, end: float, step: float = 1.0) -> list[dict[str, Any]]:
+        """The series of a range query, each with ``metric`` and ``values``; times in seconds since the epoch."""
+        asked = urlencode({"query": text, "start": start, "end": end, "step": step})
+        with urllib.request.urlopen(f"{self.address}/api/v1/query_range?{asked}", timeout=30) as response:
+            found: list[dict[str, Any]] = json.load(response)["data"]["result"]
+        return found
+
     def _is_ready(self) -> bool:
         try:
             with urllib.request.urlopen(f"{self.address}/-/ready", timeout=1) as response:
                 return bool(response.status == 200)
         except (urllib.error.URLError, OSError):
             return False
+
+
+def chart_relabelings() -> list[dict[str, Any]]:
+    """Those of the chart's PodMonitor, in Prometheus' own words, and what its operator adds."""
+    template = (ROOT / "helm/hpo-operator/templates/podmonitor.yaml").read_text()
+    lines = [line.strip() for line in template.splitlines() if line.strip().startswith("- {sourceLabels")]
+    given = [yaml.safe_load(line)[0] for line in lines]
+    given += [{"sourceLabels": [f"__meta_kubernetes_{source}"], "targetLabel": target} for source, target in ADDED]
+    return [{"source_labels": each["sourceLabels"], "target_label": each["targetLabel"]} for each in given]

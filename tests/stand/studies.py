@@ -15,6 +15,7 @@ from stand.control_plane import ControlPlane
 from stand.volumes import make_claim
 
 Raw = dict[str, Any]
+EXAMPLES = Path(__file__).resolve().parents[2] / "crds/examples"
 
 
 def toy_study(name: str, trials: int, parallelism: int = 1, mode: str = "report", **spec: Any) -> Raw:
@@ -43,6 +44,15 @@ def toy_study(name: str, trials: int, parallelism: int = 1, mode: str = "report"
         }
         | copy.deepcopy(spec),
     }
+
+
+def small_brain_study() -> Raw:
+    """The first example, one trial at a time, with fewer of them and fewer epochs."""
+    study: Raw = yaml.safe_load((EXAMPLES / "01-brain-tissue.yaml").read_text())
+    study["spec"]["budget"] = {"trials": 5, "parallelism": 1}
+    study["spec"]["fidelity"] = {"resource": "epochs", "min": 1, "max": 3, "eta": 3}
+    study["spec"]["algorithm"] = {"sampler": {"type": "GP", "initialTrials": 3}, "scheduler": {"type": "Hyperband"}}
+    return study
 
 
 class Studies:

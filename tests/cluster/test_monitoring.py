@@ -1,0 +1,73 @@
+"""Every query of every dashboard and alert finds data, while a real study trains and a real Prometheus scrapes it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from stand import panels
+from stand.cluster import SOURCE_ROOTS
+from stand.control_plane import ControlPlane
+from stand.prometheus import PrometheusServer
+from stand.studies import Studies, small_brain_study
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+ONLY_WITH_A_GPU = ("hpo_trial_gpu_memory_bytes", "hpo_trial_gpu_memory_peak_bytes")
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A study that was scraped from ``start`` to ``end``."""
+
+    server: PrometheusServer
+    variables: dict[str, str]
+    start: float
+    end: float
+
+
+@pytest.fixture
+def observed(
+    studies: Studies, control_plane: ControlPlane, prometheus_server: PrometheusServer, tmp_path: Path
+) -> Iterator[Observed]:
+    data, checkpoints = tmp_path / "data", tmp_path / "checkpoints"
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, SOURCE_ROOTS))}
+    subprocess.run([sys.executable, "-m", "hpo_trainer.demo_data", str(data)], check=True, env=environ)
+    checkpoints.mkdir()
+    studies.claim("brain-mri", data)
+    studies.claim("checkpoints", checkpoints)
+    study = small_brain_study()
+    study["spec"]["budget"] = {"trials": 5, "parallelism": 2}
+    study["spec"]["fidelity"] |= {"min": 2, "max": 6}
+    start = time.time()
+    prometheus_server.start()
+    studies.apply(study)
+    studies.until_pods("brain-tissue", 2)
+    control_plane.restart_apiserver(down_seconds=2.0)  # so that there are errors to see
+    best = studies.wait("brain-tissue", "Succeeded", seconds=500)["status"]["best"]["trial"]
+    variables = {"namespace": studies.namespace, "study": "brain-tissue", "metric": "dice", "trial": best}
+    yield Observed(prometheus_server, variables, start, time.time())
+    prometheus_server.kill()
+
+
+def test_every_panel_and_alert_finds_its_series(observed: Observed) -> None:
+    missing = []
+    for question in [*panels.of_boards(observed.variables), *panels.of_alerts()]:
+        series = panels.numbers(observed.server.over_time(question.text, observed.start, observed.end))
+        needs_gpu = question.text.startswith(ONLY_WITH_A_GPU)
+        print(f"{question.where:45} {'needs a GPU' if needs_gpu else series:>12}  {question.text}")
+        if not series and not needs_gpu:
+            missing.append(question)
+    pictures = Path(os.environ.get("HPO_PICTURES") or os.devnull)
+    if pictures.is_dir():
+        for board in ("study", "trial", "operator"):
+            to = pictures / f"dashboard-{board}.png"
+            panels.draw(board, observed.server, observed.variables, observed.start, observed.end, to)
+    assert missing == []
