@@ -14,7 +14,6 @@ import pytest
 
 from stand import panels
 from stand.cluster import SOURCE_ROOTS
-from stand.control_plane import ControlPlane
 from stand.prometheus import PrometheusServer
 from stand.studies import Studies, small_brain_study
 
@@ -34,9 +33,7 @@ class Observed:
 
 
 @pytest.fixture
-def observed(
-    studies: Studies, control_plane: ControlPlane, prometheus_server: PrometheusServer, tmp_path: Path
-) -> Iterator[Observed]:
+def observed(studies: Studies, prometheus_server: PrometheusServer, tmp_path: Path) -> Iterator[Observed]:
     data, checkpoints = tmp_path / "data", tmp_path / "checkpoints"
     environ = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, SOURCE_ROOTS))}
     subprocess.run([sys.executable, "-m", "hpo_trainer.demo_data", str(data)], check=True, env=environ)
@@ -49,8 +46,6 @@ def observed(
     start = time.time()
     prometheus_server.start()
     studies.apply(study)
-    studies.until_pods("brain-tissue", 2)
-    control_plane.restart_apiserver(down_seconds=2.0)  # so that there are errors to see
     best = studies.wait("brain-tissue", "Succeeded", seconds=500)["status"]["best"]["trial"]
     variables = {"namespace": studies.namespace, "study": "brain-tissue", "metric": "dice", "trial": best}
     yield Observed(prometheus_server, variables, start, time.time())

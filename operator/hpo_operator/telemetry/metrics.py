@@ -24,6 +24,8 @@ FAILURES = (
     "TooManyInterruptions",
 )
 """Causes of failures that are counted by name; a trainer may name any other."""
+ERRORS = ("ConflictError", "NotFoundError", "RefusedError", "TemporaryError")
+"""Kinds of errors of the package ``kube``."""
 LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 QUEUE_BUCKETS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 4 * 3600.0, 24 * 3600.0)
 DECISION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -79,6 +81,8 @@ class OperatorMetrics:
             ("reason",),
             registry=self.registry,
         )
+        for reason in ERRORS:  # a series that begins with its first error has no increase
+            self.reconcile_errors.labels(reason)
         self.reconcile_seconds = Histogram(
             "hpo_reconcile_duration_seconds", "Observe, decide and perform until settled.", registry=self.registry
         )
