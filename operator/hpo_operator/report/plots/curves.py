@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def curves(evidence: Evidence) -> Plot | None:
     """None: no trial has two points."""
     found = {trial.spec.index: _points(trial) for trial in evidence.stored.objects}
-    lines = {index: points for index, points in found.items() if len(points) > 1}
-    if not lines or not evidence.unit:
+    lines = {index: points for index, points in found.items() if points}
+    if not evidence.unit or all(len(points) == 1 for points in lines.values()):
         return None
     best = evidence.best.index if evidence.best is not None else None
 
@@ -42,7 +42,8 @@ def curves(evidence: Evidence) -> Plot | None:
         "Learning curves",
         f"{evidence.metric} over {evidence.unit} of {len(lines)} trials; the longest reaches "
         f"{max(resource for resource, _ in ends.values())} {evidence.unit}.",
-        "One line for each trial, up to where it was trained; the best one is thick. Curves that cross late mean that "
+        "One line for each trial, up to where it was trained, or a point where only that is known; the best one is "
+        "thick. Curves that cross late mean that "
         "short trainings are poor predictors.",
         ("trial", evidence.unit, evidence.metric, "first value"),
         [(str(i), str(ends[i][0]), number(ends[i][1]), number(points[0][1])) for i, points in lines.items()],

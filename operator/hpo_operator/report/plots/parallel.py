@@ -27,6 +27,8 @@ def parallel(evidence: Evidence) -> Plot | None:
     if len(compared) < 2 or not parameters:
         return None
     others = [trial for trial, _ in evidence.measured if trial not in compared]
+    lacking = any(parameter.name not in trial.parameters for trial in (*compared, *others) for parameter in parameters)
+    bottom = ABSENT if lacking else 0.0
 
     def draw(palette: Palette) -> Figure:
         figure, axes = canvas(palette, 3.8)
@@ -40,11 +42,11 @@ def parallel(evidence: Evidence) -> Plot | None:
             axes.vlines(place, 0, 1, color=palette.muted, lw=0.8, zorder=1)
             low, high = _ends(parameter)
             axes.text(place, 1.03, high, ha="center", va="bottom", fontsize=8.5, color=palette.muted)
-            axes.text(place, -0.17, low, ha="center", va="top", fontsize=8.5, color=palette.muted)
+            axes.text(place, bottom - 0.04, low, ha="center", va="top", fontsize=8.5, color=palette.muted)
         labels = [shortened(parameter.name, 18) for parameter in parameters]
         axes.set_xticks(range(len(parameters)), labels, rotation=35, ha="right", fontsize=10)
         axes.tick_params(axis="x", length=0, pad=4)
-        axes.set(ylim=(-0.25, 1.1), xlim=(-0.4, len(parameters) - 0.6), yticks=[])
+        axes.set(ylim=(bottom - 0.12, 1.1), xlim=(-0.4, len(parameters) - 0.6), yticks=[])
         for spine in axes.spines.values():
             spine.set_visible(False)
         return figure
@@ -60,7 +62,8 @@ def parallel(evidence: Evidence) -> Plot | None:
         + ".",
         f"One line for each configuration; the thick one is the best, the next {TOP - 1} are darker than the rest. "
         "Each axis runs from the lowest value to the highest, on a log scale where the search has one. Where dark "
-        "lines bundle, the value matters; below an axis pass those without the parameter."
+        "lines bundle, the value matters."
+        + (" Below an axis pass those without the parameter." if lacking else "")
         + (f" The {MOST_AXES} parameters that matter most." if len(parameters) == MOST_AXES else ""),
         ("trial", evidence.metric, *names),
         rows,
