@@ -35,7 +35,7 @@ demo-cluster: $(VENV)/.installed $(DATA)/brain.npz $(DATA)/train.py ## the same 
 
 docs-images: $(VENV)/.installed ## the picture of the report in the README, from what `make demo` left
 	$(BIN)/hpo report $(STUDY) -o .hpo/report.html
-	PYTHONPATH=tests $(BIN)/python -m browser .hpo/report.html docs/images/report.png --width 820 --height 1500
+	PYTHONPATH=tests $(BIN)/python -m browser .hpo/report.html docs/images/report.png --width 820 --height 1620
 
 # The control plane is built before pytest, whose time limit is for tests. A machine that cannot build one is told why,
 # here and by the tests that skip.

@@ -68,7 +68,7 @@ def _found(evidence: Evidence) -> str:
         second = compared[1].value_at(resource) or 0.0
         gap = abs(value - second)
         words += f"; the next best, trial {compared[1].index}, is {number(gap, 2)} behind"
-    return f"{words}. {count(len(compared), 'trial')} can be compared with it."
+    return f"{words}. {count(len(compared) - 1, 'other trial')} can be compared with it."
 
 
 def _sure(evidence: Evidence) -> str:
