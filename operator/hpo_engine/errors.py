@@ -6,6 +6,8 @@ EngineError
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class EngineError(Exception):
     """Root of everything that the engine raises on purpose."""
@@ -22,3 +24,12 @@ class StudyError(EngineError):
         super().__init__(f"{field}: {message}" if field else message)
         self.field = field
         self.message = message
+
+
+LISTED = 20
+
+
+def listed(texts: Iterable[str]) -> str:
+    """Texts of the user's for a sentence: what cannot be printed is escaped, and of many the first stand there."""
+    shown = [text if text.isprintable() else repr(text) for text in texts]
+    return ", ".join(shown[:LISTED]) + (", ..." if len(shown) > LISTED else "")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hpo_engine.errors import StudyError
+from hpo_engine.errors import StudyError, listed
 from hpo_engine.parameters import CategoricalParameter
 from hpo_engine.space import Space
 from hpo_engine.trial import Parameters, Value
@@ -51,7 +51,7 @@ def check_knowledge(
                 f"beliefs[{i}].parameter", f"expected a parameter of the study, found {belief.parameter!r}"
             )
         if isinstance(p, CategoricalParameter) and belief.value not in p.choices:
-            raise StudyError(f"beliefs[{i}].value", f"expected one of {', '.join(p.choices)}, found {belief.value!r}")
+            raise StudyError(f"beliefs[{i}].value", f"expected one of {listed(p.choices)}, found {belief.value!r}")
         if not isinstance(p, CategoricalParameter) and isinstance(belief.value, str):
             raise StudyError(f"beliefs[{i}].value", f"expected a number, found {belief.value!r}")
         if not 0 < belief.spread < 1:

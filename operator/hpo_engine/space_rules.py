@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TypeVar
 
-from hpo_engine.errors import StudyError
+from hpo_engine.errors import StudyError, listed
 from hpo_engine.parameters import (
     MAX_CELLS,
     CategoricalParameter,
@@ -61,7 +61,7 @@ def check_value(parameter: Parameter, value: Value, path: str) -> None:
     match parameter:
         case CategoricalParameter():
             if value not in parameter.choices:
-                raise StudyError(path, f"expected one of {', '.join(parameter.choices)}, found {value!r}")
+                raise StudyError(path, f"expected one of {listed(parameter.choices)}, found {value!r}")
             return
         case OrdinalParameter():
             if isinstance(value, bool | str) or value not in parameter.values:
@@ -86,6 +86,9 @@ def _check_float(p: FloatParameter, path: str) -> None:
     _check_range(p, path)
     if not math.isfinite(p.high - p.low):
         raise StudyError(path, f"expected max - min to be a finite number, found {_show(p.low)} and {_show(p.high)}")
+    if p.log and not math.isfinite(p.high / p.low):
+        found = f"{_show(p.low)} and {_show(p.high)}"
+        raise StudyError(path, f"expected max / min to be a finite number with scale Log, found {found}")
     finest = math.ulp(max(abs(p.low), abs(p.high)))
     if p.high - p.low < VALUES_IN_RANGE * finest:
         raise StudyError(path, f"expected min and max further apart, found {p.low!r} and {p.high!r}")
@@ -176,7 +179,7 @@ def _check_condition_values(values: tuple[str, ...], parent: CategoricalParamete
     for value in values:
         if value not in parent.choices:
             raise StudyError(
-                f"{path}.in", f"expected choices of {parent.name!r}: {', '.join(parent.choices)}, found {value!r}"
+                f"{path}.in", f"expected choices of {parent.name!r}: {listed(parent.choices)}, found {value!r}"
             )
 
 

@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 from hpo_operator.api.errors import SpecError
 from hpo_operator.api.quantities import PodQuantity
 from hpo_operator.api.sentences import parse_model
-from hpo_operator.api.words import show
+from hpo_operator.api.words import clip, listing, show
 
 VOLUME_KINDS = (
     "configMap",
@@ -185,7 +185,9 @@ def _security_errors(context: _SecurityContext, path: str) -> Iterator[SpecError
     if not context.run_as_non_root:
         yield SpecError(f"{path}.runAsNonRoot", "expected true, since trials do not run as root, found false")
     if context.capabilities.add:
-        yield SpecError(f"{path}.capabilities.add", f"expected none, found {', '.join(context.capabilities.add)}")
+        yield SpecError(
+            f"{path}.capabilities.add", f"expected none, found {listing(map(clip, context.capabilities.add))}"
+        )
     if context.seccomp_profile.type not in ("RuntimeDefault", "Localhost"):
         yield SpecError(
             f"{path}.seccompProfile.type",

@@ -24,7 +24,7 @@ from hpo_operator.api.tasks import (
     TransferClassificationTask,
     TransferSegmentationTask,
 )
-from hpo_operator.api.words import did_you_mean, listing, show
+from hpo_operator.api.words import clip, did_you_mean, listing, show
 
 GROUP = "hpo.study"
 VERSION = "v1alpha1"
@@ -200,7 +200,7 @@ class Trainer(ApiModel):
             "expected no resources beside podTemplate, whose containers have their own",
             lambda s: s.pod_template is None or not (s.resources.requests or s.resources.limits),
             "resources",
-            lambda s: ", ".join(sorted({*s.resources.requests, *s.resources.limits})),
+            lambda s: listing(map(clip, sorted({*s.resources.requests, *s.resources.limits}))),
         ),
     )
 
