@@ -89,7 +89,7 @@ def report(found: dict[int, Verdict], answers: Answers, first: int, seconds: flo
     )
     rows = [
         ("accepted by the parser", sum(v.accepted for v in found.values())),
-        *((f"refused, first by the {layer}", count) for layer, count in sorted(layers.items())),
+        *((f"refused, first by {layer}", count) for layer, count in sorted(layers.items())),
         *((f"ended in the simulation with {reason}", count) for reason, count in sorted(ends.items())),
         ("problems", len(problems)),
         ("sent to the API server", answers.sent),

@@ -36,7 +36,7 @@ class Verdict:
 
 def judge(raw: dict[str, Any]) -> Verdict:
     """Never raises."""
-    accepted, layer, end = False, "", ""
+    accepted, layer, end = False, "none", ""
     try:
         with _limited():
             accepted = _parsed(copy.deepcopy(raw))

@@ -40,6 +40,14 @@ def test_no_measurement_at_all() -> None:
     assert_ended(cluster, "NoMeasurements", success=False)
 
 
+def test_measurements_that_fulfil_no_constraint() -> None:
+    raw = made(4, 2)
+    raw["spec"]["constraints"] = [{"metric": "dice", "min": 2.0}]
+    cluster = ran(raw)
+    assert_ended(cluster, "NoFeasibleTrial", success=False)
+    assert cluster.status["trials"]["succeeded"] == 4
+
+
 def test_gpu_hours_end_the_study_and_count_every_attempt_once() -> None:
     def slow(parameters: dict[str, Any], resource: int) -> Run:
         return replace(dice(parameters, resource), seconds=1800.0)

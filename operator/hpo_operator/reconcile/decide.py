@@ -267,6 +267,9 @@ class _Deciding:
     def _ending(self, over: Ending | None, next_steps: Plan) -> Ending | None:
         if over is not None or not next_steps.done:
             return over
+        if self.best is None and any(trial.measurements for trial in self.history):
+            message = "trials were measured, but none fulfilled all constraints"
+            return Ending("NoFeasibleTrial", message, success=False, abrupt=False)
         if self.best is None:
             return Ending("NoMeasurements", "every trial failed", success=False, abrupt=False)
         note = f"; {'; '.join(next_steps.notes)}" if next_steps.notes else ""
