@@ -6,10 +6,9 @@ happened before — a crash, a lost event, a Pod deleted by hand — it only eve
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 from hpo_engine.fidelity import watched_levels
@@ -20,12 +19,12 @@ from hpo_engine.trial import Trial, TrialState
 from hpo_operator.api import engine_study
 from hpo_operator.api.errors import InvalidObject, SpecError
 from hpo_operator.api.parse import parse_study, parse_study_status, parse_trial
-from hpo_operator.api.study import Study, seconds
+from hpo_operator.api.study import Study
 from hpo_operator.api.trial import HpoTrial, Step, TrialStatus
 from hpo_operator.manifests import names
 from hpo_operator.manifests.pod import PodSettings, pod_manifest
 from hpo_operator.manifests.trial import trial_manifest
-from hpo_operator.reconcile import clock, manual_trials, retention, study_status
+from hpo_operator.reconcile import manual_trials, retention, study_status
 from hpo_operator.reconcile.actions import (
     Action,
     AdoptTrial,
@@ -37,6 +36,7 @@ from hpo_operator.reconcile.actions import (
     PutTrialStatus,
     RecordEvent,
 )
+from hpo_operator.reconcile.endings import Standing
 from hpo_operator.reconcile.pod_facts import PodFacts, PodState, gpu_count, read_pod
 from hpo_operator.reconcile.queries import Question
 from hpo_operator.reconcile.readings import read_each
@@ -146,23 +146,24 @@ class _Deciding:
             engine_trial(view, engine_study.from_text(study.spec, view.trial.spec.parameters), bool(levels))
             for view in self.views
         ]
-        self.active = sum(view.state is TrialState.RUNNING for view in self.views)
-        self.incumbent = incumbent(self.engine_study, self.history)
-        self.best = study_status.best_trial(study, self.incumbent, self.texts)
+        best = incumbent(self.engine_study, self.history)
+        self.best = study_status.best_trial(study, best, self.texts)
+        self.standing = Standing(study, self.engine_study.objective, self.views, self.gpus, best, self.best, now)
+        self.active = self.standing.active
 
     def decision(self, memory: Memory | None) -> Decision:
-        over = self._out_of_budget()
+        over = self.standing.out_of_budget()
         suspended = self.study.spec.suspend
         adoptions = list(self._adoptions(over))
         adopts = any(isinstance(action, AdoptTrial) for action in adoptions)
         next_steps = Plan() if over or self.broken or suspended or adopts else self._plan(memory)
-        ending = self._ending(over, next_steps)
+        ending = self.standing.ending(over, next_steps)
         ended = ending is not None and self.active == 0
         stops = self._stops(next_steps, ending)
         statuses = retention.with_checkpoints(
             [trial_status(view, self.study.spec, ended, self.now) for view in self.views], self.views, self.cleaner
         )
-        hold = None if ended else self._hold(statuses)
+        hold = None if ended else self.standing.hold(statuses, self.broken)
         actions = [
             *self._trial_statuses(statuses),
             *adoptions,
@@ -182,23 +183,6 @@ class _Deciding:
     def _recorded(self, view: TrialView) -> TrialView:
         return replace(view, trial=recorded(view.trial, view.state is TrialState.STOPPED, self.number))
 
-    def _hold(self, statuses: Sequence[TrialStatus]) -> Ending | None:
-        """Why nothing moves, if nothing does."""
-        if self.broken:
-            return Ending("UnreadableTrial", "; ".join(map(str, self.broken))[:4096], success=False)
-        if self.study.spec.budget.parallelism == 0 and self.active == 0 and not self.study.spec.suspend:
-            return Ending("NoParallelism", "spec.budget.parallelism is 0: no trial begins until it is raised", False)
-        stalled = [
-            status
-            for view, status in zip(self.views, statuses, strict=True)
-            if view.refusal is not None or (view.stalled_at is not None and self.now >= view.stalled_at)
-        ]
-        if not stalled or len(stalled) < self.active:
-            return None
-        reason, count = Counter(status.reason for status in stalled).most_common(1)[0]
-        message = next(status.message for status in stalled if status.reason == reason)
-        return Ending(reason, message if len(stalled) == 1 else f"{count} of {self.active} trials: {message}", False)
-
     def _plan(self, memory: Memory | None) -> Plan:
         held = map(manual_trials.held_place, self.held)
         return plan(self.engine_study, [*self.history, *held], self._slots(), memory)
@@ -216,66 +200,6 @@ class _Deciding:
 
     def _slots(self) -> int:
         return max(0, self.study.spec.budget.parallelism - self.active)
-
-    def _gpu_hours(self) -> float:
-        """Used by ended Pods, and by running ones until now."""
-        at = clock.to_text(self.now)
-        ended = sum(view.trial.status.gpu_seconds for view in self.views)
-        running = sum(
-            clock.seconds_between(view.pod.started, at) for view in self.views if view.is_training and view.pod
-        )
-        return (ended + running * self.gpus) / 3600
-
-    def _out_of_budget(self) -> Ending | None:
-        """A limit that ends the study whatever the planner would still like."""
-        budget = self.study.spec.budget
-        failed = sum(view.state is TrialState.FAILED for view in self.views)
-        if failed > budget.failure_limit:
-            last = max((v for v in self.views if v.trial.status.failure), key=lambda v: v.trial.spec.index).trial
-            why = last.status.failure.reason if last.status.failure else ""
-            return Ending(
-                "TooManyFailures",
-                f"{failed} trials failed, more than {budget.failure_limit}; {last.name}: {why}",
-                False,
-            )
-        if budget.gpu_hours is not None and self._gpu_hours() >= budget.gpu_hours:
-            return self._spent("GPUHoursExhausted", f"used {self._gpu_hours():.2f} of {budget.gpu_hours:g} GPU-hours")
-        if (deadline := self._deadline()) is not None and self.now >= deadline:
-            return self._spent("WallClockExhausted", f"{budget.wall_clock} after its start")
-        objective = self.engine_study.objective
-        if self.best is not None and self.incumbent is not None and objective.reached(self.incumbent.latest.value):
-            return Ending(
-                "TargetReached",
-                f"{self.best.trial} reached {self.best.value:g}, the target is {objective.target:g}",
-                True,
-            )
-        return None
-
-    def _spent(self, reason: str, message: str) -> Ending:
-        if self.best is None:
-            return Ending(reason, f"{message}, and no trial was measured", success=False)
-        return Ending(reason, message, success=True)
-
-    def _deadline(self) -> datetime | None:
-        """When the wall clock of the budget runs out; None without a limit, and while the clock stands."""
-        limit, status = self.study.spec.budget.wall_clock, self.study.status
-        if limit is None or status.start_time is None or self.study.spec.suspend:
-            return None
-        stood = study_status.suspended_seconds(self.study, self.now)
-        return clock.from_text(status.start_time) + timedelta(seconds=seconds(limit) + stood)
-
-    def _ending(self, over: Ending | None, next_steps: Plan) -> Ending | None:
-        if over is not None or not next_steps.done:
-            return over
-        if self.best is None and any(trial.measurements for trial in self.history):
-            message = "trials were measured, but none fulfilled all constraints"
-            return Ending("NoFeasibleTrial", message, success=False, abrupt=False)
-        if self.best is None:
-            return Ending("NoMeasurements", "every trial failed", success=False, abrupt=False)
-        note = f"; {'; '.join(next_steps.notes)}" if next_steps.notes else ""
-        return Ending(
-            "TrialsCompleted", f"best {self.best.value:g} by {self.best.trial}{note}", success=True, abrupt=False
-        )
 
     def _trial_statuses(self, statuses: Sequence[TrialStatus]) -> Iterator[Action]:
         for view, status in zip(self.views, statuses, strict=True):
@@ -376,7 +300,7 @@ class _Deciding:
         self, statuses: Sequence[TrialStatus], ending: Ending | None, hold: Ending | None
     ) -> Iterator[Action]:
         study, old = self.study, self.study.status
-        new = study_status.folded_status(study, statuses, self.best, ending, hold, self._gpu_hours(), self.now)
+        new = study_status.folded_status(study, statuses, self.best, ending, hold, self.standing.gpu_hours(), self.now)
         new = new.model_copy(update={"cleaning": self.cleaner.trouble if self.cleaner is not None else ""})
         if not old.conditions or old.phase == "Invalid":
             yield RecordEvent(
@@ -401,7 +325,7 @@ class _Deciding:
     def _wake_at(self) -> datetime | None:
         due = [at for view in self.views for at in (view.pod_due, view.stalled_at, view.asked_from) if at is not None]
         times = [at for at in due if at > self.now]
-        if (deadline := self._deadline()) is not None and deadline > self.now and self.active:
+        if (deadline := self.standing.deadline()) is not None and deadline > self.now and self.active:
             times.append(deadline)
         refused = names.cleaner_name(self.study.name) in self.snapshot.refusals
         if (again := retention.look_again(self.cleaner, refused, self.now)) is not None:
