@@ -56,7 +56,7 @@ def test_every_right_is_used_and_none_is_missing(
     studies.kubectl("patch", "hpo", "suspended", "--type=merge", "-p", '{"spec": {"suspend": true}}')
     studies.wait("promoted", "Succeeded")
     studies.wait("suspended", "Suspended")
-    operator.daemon.kill()  # a watch stands in the log when it has ended
+    control_plane.kill("operator")  # a watch stands in the log when it has ended
     watches = {right for right in granted(RULES) if right[2] == "watch"}
     control_plane.wait_until(lambda: watches <= asked_for(control_plane).keys(), "its watches have not ended")
     operator.start()
