@@ -21,7 +21,9 @@ from typing import Any
 
 import yaml
 
-from hpo_operator.cli.history_plot import save_history
+from hpo_operator.cli.objects import find_study
+from hpo_operator.cli.report import drawn
+from hpo_operator.cli.stored_objects import Source
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDY = ROOT / "crds/examples/03-mednist-field-of-view.yaml"
@@ -91,7 +93,9 @@ def main() -> int:
     }
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / "results.json").write_text(json.dumps(table, indent=1) + "\n")
-    save_history(study, trials, RESULTS / "history.png")
+    picture = drawn("history", find_study(Source(options.state.parent), str(options.state)))
+    assert picture is not None  # its best trial has a measurement
+    (RESULTS / "history.png").write_bytes(picture)
     print(json.dumps(table, indent=1))
     return 0
 

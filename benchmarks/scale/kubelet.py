@@ -21,7 +21,7 @@ from typing import Any
 
 from aiohttp import web
 
-from hpo_operator.manifests.names import STUDY_LABEL
+from hpo_operator.manifests.names import STUDY_LABEL, TRIAL_LABEL
 from hpo_operator.manifests.pod import METRICS_PORT
 from scale.load import FIDELITY, NAMESPACE, REFILLS
 from stand.api import Api, ApiError, connect
@@ -43,10 +43,11 @@ def drawn(pod: Raw, mean: float) -> tuple[float, float]:
 
 
 class Kubelet:
-    """``address``: of all its Pods. ``mean``: seconds of a whole training."""
+    """``address``: of all its Pods. ``mean``: seconds of a whole training. ``budget``: trials of each study."""
 
-    def __init__(self, api: Api, address: str, mean: float) -> None:
-        self._api, self._address, self._mean = api, address, mean
+    def __init__(self, api: Api, address: str, mean: float, budget: int) -> None:
+        self._api, self._address, self._mean, self._budget = api, address, mean, budget
+        self._trials: dict[str, set[str]] = defaultdict(set)
         self._seen: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: dict[str, deque[float]] = defaultdict(deque)
@@ -81,6 +82,10 @@ class Kubelet:
             return
         self._seen.add(name)
         study = pod["metadata"]["labels"][STUDY_LABEL]
+        # Once a study's last trial has begun, a slot may rightly stay empty: the next Pod answers nobody's end.
+        if len(self._trials[study]) == self._budget:
+            self._ended[study].clear()
+        self._trials[study].add(pod["metadata"]["labels"][TRIAL_LABEL])
         if self._ended[study]:
             self.gaps.append(time.monotonic() - self._ended[study].popleft())
         task = asyncio.create_task(self._live(pod, study), name=name)
@@ -124,7 +129,7 @@ async def run(arguments: argparse.Namespace) -> None:
     await runner.setup()
     await web.TCPSite(runner, arguments.address, METRICS_PORT).start()
     async with await connect(arguments.kubeconfig) as kube:
-        kubelet = Kubelet(Api(kube), arguments.address, arguments.seconds)
+        kubelet = Kubelet(Api(kube), arguments.address, arguments.seconds, arguments.budget)
         work = [asyncio.create_task(kubelet.watch()), asyncio.create_task(kubelet.measure_lag())]
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait([stopped, *work], return_when=asyncio.FIRST_COMPLETED)
@@ -142,6 +147,7 @@ def main() -> None:
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--address", required=True)
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--budget", type=int, required=True)
     parser.add_argument("--out", type=Path, required=True)
     asyncio.run(run(parser.parse_args()))
 

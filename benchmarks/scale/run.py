@@ -102,7 +102,8 @@ def _kubelet(plane: ControlPlane, load: Load) -> Path:
     out = plane.directory / "kubelet-saw.json"
     address = f"127.{plane.port >> 8}.{plane.port & 255}.1"
     argv: list[str | Path] = [sys.executable, "-m", "scale.kubelet", "--kubeconfig", plane.kubeconfig]
-    argv += ["--address", address, "--seconds", str(load.seconds), "--out", out]
+    argv += ["--address", address, "--seconds", str(load.seconds)]
+    argv += ["--budget", str(load.trials), "--out", out]
     folders = ("operator", "tests", "benchmarks")
     plane.launch("kubelet", argv, {"PYTHONPATH": ":".join(str(ROOT / name) for name in folders)})
     return out

@@ -15,6 +15,9 @@ MAX_WATCHED_POINTS = 96
 """More than the levels at which any scheduler looks at running trials."""
 
 
+TrialPhase = Literal["Pending", "Running", "Waiting", "Succeeded", "Failed", "Stopped"]
+
+
 class Rationale(ApiModel):
     """Why this configuration was suggested."""
 
@@ -134,9 +137,7 @@ class TrialStatus(ApiModel):
     """What came of the trial so far."""
 
     observed_generation: int = Field(0, description="The generation of the spec that this describes.")
-    phase: Literal["Pending", "Running", "Waiting", "Succeeded", "Failed", "Stopped"] = Field(
-        "Pending", description="For people. Waiting: measured, and paused at its rung."
-    )
+    phase: TrialPhase = Field("Pending", description="For people. Waiting: measured, and paused at its rung.")
     reason: str = Field("", max_length=64, description="Why, in one word.")
     message: str = Field("", max_length=2048, description="Why, in a sentence.")
     attempt: int = Field(0, ge=0, description="Number of the current Pod; grows when a Pod is lost or interrupted.")

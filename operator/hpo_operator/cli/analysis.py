@@ -1,13 +1,15 @@
-"""What a local study's history tells, in tables and plain words."""
+"""``hpo analyse``: what a study's history tells, in tables and plain words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
-from rich.console import Group, RenderableType
+import typer
+from rich.console import Console, Group, RenderableType
 from rich.text import Text
+from threadpoolctl import threadpool_limits
 
 from hpo_engine.analysis.belief import believe
 from hpo_engine.analysis.importance import Importances, importances
@@ -16,13 +18,15 @@ from hpo_engine.analysis.rank_correlation import rank_correlations
 from hpo_engine.incumbent import incumbent
 from hpo_engine.study import Study
 from hpo_engine.trial import Trial, TrialState
-from hpo_operator.api.errors import InvalidObject
 from hpo_operator.cli.analysis_beliefs import beliefs_view, gain_view
 from hpo_operator.cli.analysis_parts import heading, table
-from hpo_operator.cli.analysis_plot import save_slices
-from hpo_operator.cli.stored_objects import SourceError, study_folder
-from hpo_operator.local.store import ObjectStore
-from hpo_operator.report.stored_study import StoredStudy, understood
+from hpo_operator.cli.mistakes import Mistake, write_file
+from hpo_operator.cli.objects import StudyObjects, found_study
+from hpo_operator.cli.options import StudyArgument, reads_objects
+from hpo_operator.cli.report import drawn
+from hpo_operator.cli.stored_objects import Source
+from hpo_operator.cli.typed_objects import engine_view
+from hpo_operator.report.stored_study import StoredStudy
 from hpo_operator.report.trade_off import SECONDS, trade_off
 from hpo_operator.report.words import after, doubts, foundation, percent, predicts
 
@@ -32,27 +36,21 @@ LARGE = 10**6
 SHOWN_PAIRS, SMALLEST_PAIR = 5, 0.01
 
 
-class AnalysisError(Exception):
-    """There is no such study, or it cannot be read; the message is for the user."""
+@reads_objects
+def analyse(
+    study: StudyArgument,
+    source: Source,
+    plot: Annotated[Path | None, typer.Option(help="Draw what the model believes along each parameter (PNG).")] = None,
+) -> None:
+    """Say what a study's history tells: which parameters matter, what the model believes, whether to stop now.
 
-
-def load_study(target: str, state: Path, now: datetime) -> StoredStudy:
-    """The study whose folder ``target`` is, or whose name it is below ``state``.
-
-    Raises:
-        AnalysisError: nothing is stored there, or what is stored is no study.
+    Example: hpo analyse study.yaml --plot beliefs.png
     """
-    try:
-        folder = study_folder(target, state)
-    except SourceError as error:
-        raise AnalysisError(str(error)) from None
-    try:
-        store = ObjectStore(folder)
-        return understood(store.all("study")[0], store.all("trials"), now)
-    except InvalidObject as error:
-        raise AnalysisError(f"{folder}/study: {error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AnalysisError(f"{folder}: expected objects that `hpo run` wrote, found others ({error})") from None
+    with threadpool_limits(limits=1):
+        found = found_study(source, study)
+        Console().print(analysis_view(engine_view(found)), highlight=False)
+        if plot is not None:
+            _plot_beliefs(found, plot)
 
 
 def analysis_view(stored: StoredStudy) -> Group:
@@ -79,17 +77,12 @@ def analysis_view(stored: StoredStudy) -> Group:
     return Group(*parts)
 
 
-def plot_beliefs(stored: StoredStudy, path: Path) -> None:
-    """Draw the model's slices to ``path``.
-
-    Raises:
-        AnalysisError: there is no model yet, or nothing to draw with.
-    """
-    belief = believe(stored.study, stored.trials)
-    if belief is None:
-        raise AnalysisError(f"{stored.name}: expected enough trials at one resource for a model to draw, found too few")
-    if not save_slices(belief, path):
-        raise AnalysisError("--plot needs matplotlib: pip install 'hpo-operator[demo]'")
+def _plot_beliefs(found: StudyObjects, path: Path) -> None:
+    """Raises Mistake: there is no model yet, or nothing to draw with."""
+    picture = drawn("slices", found)
+    if picture is None:
+        raise Mistake(f"{found.name}: expected enough trials at one resource for a model to draw, found too few")
+    write_file(path, picture)
 
 
 def _best(stored: StoredStudy) -> Iterator[RenderableType]:

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-
-class ClaimError(Exception):
-    """An option that names no directory; the message is for the user."""
+from hpo_operator.cli.mistakes import Mistake
 
 
 def parse_claims(texts: Iterable[str]) -> dict[str, Path]:
-    """The directory of each claim. Raises ClaimError."""
+    """The directory of each claim. Raises Mistake."""
     claims = {}
     for text in texts:
         name, separator, directory = text.partition("=")
         if not separator or not Path(directory).is_dir():
-            raise ClaimError(f"--volume {text}: expected CLAIM=DIR with a directory that exists")
+            raise Mistake(f"--volume {text}: expected CLAIM=DIR with a directory that exists")
         claims[name] = Path(directory).resolve()
     return claims
 

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from hpo_operator.cli.trainer_process import TrainerAbsentError, run_trainer_module
+from hpo_operator.cli.options import sentences
+from hpo_operator.cli.trainer_process import run_trainer_module
 
-USAGE = 2
 data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data sets: check them, split them.")
 
 
@@ -62,8 +62,5 @@ def split(
 
 def _run(module: str, arguments: list[str]) -> None:
     """Ends with the exit code of the trainer's command."""
-    try:
+    with sentences():
         raise typer.Exit(run_trainer_module(module, arguments, os.environ))
-    except TrainerAbsentError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(USAGE) from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,8 +18,10 @@ from hpo_engine.trial import Trial, TrialState
 from hpo_operator.api import engine_study
 from hpo_operator.api.trial import HpoTrial, Measurement, Step
 from hpo_operator.cli.analysis_parts import heading, table
-from hpo_operator.cli.replay import INVALID, ClusterOption, NamespaceOption, ObjectsOption, StateOption
-from hpo_operator.cli.stored_objects import Source, SourceError, StoredObjects
+from hpo_operator.cli.mistakes import Mistake
+from hpo_operator.cli.options import reads_objects
+from hpo_operator.cli.stored_objects import Source
+from hpo_operator.cli.typed_objects import TypedStudy, typed_study
 from hpo_operator.manifests import names
 from hpo_operator.reconcile.history import History
 from hpo_operator.report.words import after
@@ -42,7 +43,7 @@ ORIGINS = {
 class Explained:
     """A trial among those of its study."""
 
-    stored: StoredObjects
+    stored: TypedStudy
     study: engine.Study
     trial: HpoTrial
 
@@ -55,26 +56,20 @@ class Explained:
         return names.trial_name(self.stored.study.name, index)
 
 
+@reads_objects
 def explain(
     trial: Annotated[str, typer.Argument(help="Its name, such as brain-tissue-7.")],
-    state: StateOption = Path(".hpo"),
-    objects: ObjectsOption = None,
-    cluster: ClusterOption = False,
-    namespace: NamespaceOption = "default",
+    source: Source,
 ) -> None:
     """Say why a trial has its configuration: what was known then, what was expected, whom it beat, what came of it.
 
     Example: hpo explain brain-tissue-7
     """
     study = trial.rpartition("-")[0]
-    try:
-        stored = Source(state, objects, cluster, namespace).load(study)
-        found = next((each for each in stored.trials if each.name == trial), None)
-        if found is None:
-            raise SourceError(f"{trial}: expected a trial of {study}, which has {len(stored.trials)}")
-    except SourceError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(INVALID) from None
+    stored = typed_study(source, study)
+    found = next((each for each in stored.trials if each.name == trial), None)
+    if found is None:
+        raise Mistake(f"{trial}: expected a trial of {study}, which has {len(stored.trials)}")
     Console().print(
         explanation(Explained(stored, engine_study.engine_study(stored.study.spec), found)), highlight=False
     )

@@ -12,29 +12,36 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from threadpoolctl import threadpool_limits
 
-from hpo_operator.cli.claims import ClaimError, parse_claims
-from hpo_operator.cli.study_file import StudyFileError, read_study_files
-from hpo_operator.cli.trainer_process import TrainerAbsentError, run_trainer_module
-from hpo_operator.local.store import InUseError, exclusive
+from hpo_operator.cli.claims import parse_claims
+from hpo_operator.cli.finalize_candidates import FinishedStudy, finished_study
+from hpo_operator.cli.finalize_choice import choose, read_library
+from hpo_operator.cli.options import (
+    FAILED,
+    INTERRUPTED,
+    INVALID,
+    STATE,
+    StateOption,
+    StudyArgument,
+    VolumeOption,
+    sentences,
+)
+from hpo_operator.cli.trainer_process import run_trainer_module
+from hpo_operator.local.store import exclusive
 
-if TYPE_CHECKING:
-    from hpo_operator.cli.finalize_candidates import FinishedStudy
-
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
-EXIT_CODES = {65: USAGE, 75: INTERRUPTED, 78: USAGE}
+EXIT_CODES = {65: INVALID, 75: INTERRUPTED, 78: INVALID}
 """Of the trainer (docs/trainer-contract.md): bad data, told to stop, bad configuration; all others are a failure."""
 LOOKS = "test-looks.json"
 
 
 def finalize(
-    study: Annotated[str, typer.Argument(help="A study's file, its name, or the folder of its state.")],
-    state: Annotated[Path, typer.Option(help="Folder for the state of studies.")] = Path(".hpo"),
-    volume: Annotated[list[str], typer.Option(help="CLAIM=DIR, as for hpo run.")] = [],  # noqa: B006
+    study: StudyArgument,
+    state: StateOption = STATE,
+    volume: VolumeOption = [],  # noqa: B006
     candidates: Annotated[int, typer.Option(min=1, help="At most this many of the best trials are combined.")] = 10,
     tolerance: Annotated[float, typer.Option(min=0.0, help="Millimetres, of the surface Dice.")] = 1.0,
     no_test: Annotated[
@@ -61,33 +68,16 @@ def finalize(
 
     Example: hpo finalize study.yaml --volume mri-data=./data
     """
-    # Imported here, since scipy.stats would double the start-up time of every other command.
-    from hpo_operator.cli.analysis import AnalysisError
-    from hpo_operator.cli.finalize_candidates import FinalizeError, finished_study
-
-    try:
-        claims = parse_claims(volume)
-        found = finished_study(_name(study), state, claims, candidates)
+    with sentences():
+        found = finished_study(study, state, parse_claims(volume), candidates)
         found.request["mirroredPrediction"] = mirrored_prediction
         with exclusive(found.folder), threadpool_limits(limits=1):
             looks = [] if no_test else [f"--looks={found.folder.resolve().parent / LOOKS}"]
             _finalize(found, [*looks, f"--tolerance={tolerance}"], folds if retrain else None)
-    except (AnalysisError, ClaimError, FinalizeError, InUseError, StudyFileError, TrainerAbsentError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(USAGE) from None
-
-
-def _name(study: str) -> str:
-    """The name in a study's file; of anything else the text itself."""
-    if not Path(study).is_file():
-        return study
-    return str((read_study_files(Path(study))[0].get("metadata") or {}).get("name"))
 
 
 def _finalize(found: FinishedStudy, options: Sequence[str], folds: int | None) -> None:
     """``folds``: to retrain on; None: the best trial is handed over as it is."""
-    from hpo_operator.cli.finalize_choice import choose, read_library
-
     work, out = found.folder.resolve() / "processes" / "finalize", found.folder.resolve() / "final"
     phase = found.request["study"]["status"].get("phase")
     if phase != "Succeeded":

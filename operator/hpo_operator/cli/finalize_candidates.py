@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,15 @@ from hpo_engine.incumbent import ranked
 from hpo_engine.trial import Trial
 from hpo_operator.api.parse import parse_study, parse_trial
 from hpo_operator.api.study import Study, Volume
-from hpo_operator.cli.analysis import load_study
 from hpo_operator.cli.claims import claim_directory
+from hpo_operator.cli.mistakes import Mistake
+from hpo_operator.cli.objects import find_study
+from hpo_operator.cli.stored_objects import Source
+from hpo_operator.cli.typed_objects import engine_view
 from hpo_operator.local.store import ObjectStore
 from hpo_operator.manifests.names import checkpoint_folder, trial_name
 
 Raw = Mapping[str, Any]
-
-
-class FinalizeError(Exception):
-    """The study cannot be finalized; the message is for the user."""
 
 
 @dataclass(frozen=True)
@@ -40,27 +38,25 @@ class FinishedStudy:
         return [candidate["trial"] for candidate in self.request["candidates"]]
 
 
-def finished_study(name: str, state: Path, claims: Mapping[str, Path], most: int) -> FinishedStudy:
+def finished_study(target: str, state: Path, claims: Mapping[str, Path], most: int) -> FinishedStudy:
     """At most ``most`` candidates: the best by the objective among those trained as far as the best.
 
     A trial whose checkpoint the study's retention has deleted is none.
 
     Raises:
-        FinalizeError: no trial of a built-in task was measured, or its files are not here.
-        AnalysisError: no study is stored under this name.
+        Mistake: no such study is stored, no trial of a built-in task was measured, or its files are not here.
     """
-    stored = load_study(name, state, datetime.now(UTC))
-    folder = next(f for f in (Path(name), state / name) if any(f.glob("study/*.json")))
+    found = find_study(Source(state), target)
+    stored, study, folder = engine_view(found), parse_study(found.study), found.folder
+    assert folder is not None  # a study of a folder has one
     store = ObjectStore(folder)
-    raw = store.all("study")[0]
-    study = parse_study(raw)
     if study.spec.trainer.task is None:
-        raise FinalizeError(
+        raise Mistake(
             f"{study.name}: expected a built-in task under spec.trainer, found a podTemplate: "
             "only the programme that trained it knows how to load its checkpoints"
         )
     if study.spec.trainer.data is None:
-        raise FinalizeError(f"{study.name}: spec.trainer.data names no volume with the data set")
+        raise Mistake(f"{study.name}: spec.trainer.data names no volume with the data set")
     order, top = ranked(stored.study, stored.trials)
     deleted = {t["spec"]["index"] for t in store.all("trials") if (t.get("status") or {}).get("checkpointDeleted")}
     candidates = [
@@ -73,11 +69,11 @@ def finished_study(name: str, state: Path, claims: Mapping[str, Path], most: int
         for trial in [t for t in order if t.index not in deleted][:most]
     ]
     if not candidates:
-        raise FinalizeError(f"{study.name}: no trial has been measured yet; run the study first: hpo run")
+        raise Mistake(f"{study.name}: no trial has been measured yet; run the study first: hpo run")
     return FinishedStudy(
         folder,
         _directory(study.spec.trainer.data, claims, folder),
-        {"study": _facts(raw, store.all("trials")), "candidates": candidates},
+        {"study": _facts(found.study, store.all("trials")), "candidates": candidates},
     )
 
 
@@ -95,7 +91,7 @@ def _checkpoint(study: Study, trial: Trial, store: ObjectStore, claims: Mapping[
 def _directory(volume: Volume, claims: Mapping[str, Path], folder: Path) -> Path:
     directory = claim_directory(volume.claim_name, claims, folder.parent) / volume.sub_path
     if not directory.is_dir():
-        raise FinalizeError(
+        raise Mistake(
             f"claim {volume.claim_name}: no directory {directory}; name it as for hpo run: "
             f"--volume {volume.claim_name}=DIR"
         )

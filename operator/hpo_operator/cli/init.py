@@ -16,9 +16,10 @@ from hpo_operator.advice.machine import Machine
 from hpo_operator.advice.spaces import DRAFTS, KINDS
 from hpo_operator.advice.study import Wish, study
 from hpo_operator.api.words import did_you_mean
-from hpo_operator.cli.trainer_process import TrainerAbsentError, trainer_module_output
+from hpo_operator.cli.mistakes import Mistake
+from hpo_operator.cli.options import INVALID, sentences
+from hpo_operator.cli.trainer_process import trainer_module_output
 
-USAGE = 2
 SPLIT_FILE = "splits.csv"
 """What ``hpo data split`` writes beside image folders."""
 
@@ -38,22 +39,27 @@ def init(
 
     Example: hpo init segmentation --data ./data/Task04_Hippocampus --gpu-memory 40
     """
-    if task not in DRAFTS:
-        _refuse(f"no task {task!r}; {_known(task)}")
-    if not data.exists():
-        _refuse(f"--data {data}: no such file or folder")
-    if out.exists():
-        _refuse(f"{out}: is there already; choose another with --out, or remove it")
-    split = _split(data, split_file, split_column)
-    given = _fingerprint(data, split)
-    kind = KINDS.get(task, "segmentation")
-    if given.kind != kind:
-        fitting = [t for t in DRAFTS if KINDS.get(t, "segmentation") == given.kind]
-        _refuse(f"{data} is for {given.kind}, {task} reads data for {kind}; tasks for it: {', '.join(fitting)}")
-    wish = Wish(name or _name(data), task, data.name, claim, split)
-    out.write_text(study(wish, given, Machine(gpu_memory, parallelism)))
-    volume = shlex.quote(f"{claim}={data.resolve().parent}")
-    print(f"{out} written. Next:\n  hpo validate {out}\n  hpo run {out} --volume {volume}\n  kubectl apply -f {out}")
+    with sentences():
+        if task not in DRAFTS:
+            raise Mistake(f"no task {task!r}; {_known(task)}")
+        if not data.exists():
+            raise Mistake(f"--data {data}: no such file or folder")
+        if out.exists():
+            raise Mistake(f"{out}: is there already; choose another with --out, or remove it")
+        split = _split(data, split_file, split_column)
+        given = _fingerprint(data, split)
+        kind = KINDS.get(task, "segmentation")
+        if given.kind != kind:
+            fitting = [t for t in DRAFTS if KINDS.get(t, "segmentation") == given.kind]
+            raise Mistake(
+                f"{data} is for {given.kind}, {task} reads data for {kind}; tasks for it: {', '.join(fitting)}"
+            )
+        wish = Wish(name or _name(data), task, data.name, claim, split)
+        out.write_text(study(wish, given, Machine(gpu_memory, parallelism)))
+        volume = shlex.quote(f"{claim}={data.resolve().parent}")
+        print(
+            f"{out} written. Next:\n  hpo validate {out}\n  hpo run {out} --volume {volume}\n  kubectl apply -f {out}"
+        )
 
 
 def _split(data: Path, file: str, column: str) -> tuple[str, str] | tuple[()]:
@@ -65,15 +71,12 @@ def _split(data: Path, file: str, column: str) -> tuple[str, str] | tuple[()]:
 def _fingerprint(data: Path, split: tuple[str, str] | tuple[()]) -> Fingerprint:
     """Of the whole data set, which is read once. Ends the program where it cannot be understood."""
     options = [f"--split-file={split[0]}", f"--split-column={split[1]}"] if split else []
-    try:
-        code, text = trainer_module_output("hpo_trainer.data.check", ["--json", *options, "--", str(data)], os.environ)
-    except TrainerAbsentError as error:
-        _refuse(str(error))
+    code, text = trainer_module_output("hpo_trainer.data.check", ["--json", *options, "--", str(data)], os.environ)
     if code not in (0, 1) or not text:
-        raise typer.Exit(USAGE)  # the check has said why
+        raise typer.Exit(INVALID)  # the check has said why
     report: dict[str, Any] = json.loads(text)
     if not report["items"]:
-        _refuse(f"{data}: {'; '.join(report['problems']) or 'no image found'}")
+        raise Mistake(f"{data}: {'; '.join(report['problems']) or 'no image found'}")
     return fingerprint(report)
 
 
@@ -85,8 +88,3 @@ def _name(data: Path) -> str:
 def _known(task: str) -> str:
     close = did_you_mean(task, DRAFTS)
     return f"did you mean {close}?" if close else f"expected one of {', '.join(DRAFTS)}"
-
-
-def _refuse(sentence: str) -> Any:
-    typer.echo(sentence, err=True)
-    raise typer.Exit(USAGE)

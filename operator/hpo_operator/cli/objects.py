@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import typer
 from pydantic import ValidationError
 
 from hpo_operator.api.errors import InvalidObject
 from hpo_operator.api.parse import parse_trial
 from hpo_operator.api.study_status import StudyStatus
-from hpo_operator.cli.stored_objects import Source, SourceError
+from hpo_operator.cli.mistakes import Mistake
+from hpo_operator.cli.stored_objects import Source
 
 Raw = Mapping[str, Any]
 
@@ -49,7 +51,7 @@ def find_study(source: Source, target: str) -> StudyObjects:
     """The study that ``target`` means to the source.
 
     Raises:
-        SourceError: there is none, or it cannot be read. Trials that cannot be read are left out.
+        Mistake: there is none, or it cannot be read. Trials that cannot be read are left out.
     """
     found = source.read(target)
     checked_study(found.study, found.where)
@@ -64,8 +66,16 @@ def find_study(source: Source, target: str) -> StudyObjects:
     return StudyObjects(found.study, tuple(trials), tuple(found.pods), found.folder, tuple(notes))
 
 
+def found_study(source: Source, target: str) -> StudyObjects:
+    """The same, with a word about what of it could not be read. Raises Mistake."""
+    found = find_study(source, target)
+    for note in found.notes:
+        typer.echo(f"warning: {note}", err=True)
+    return found
+
+
 def find_studies(source: Source) -> list[StudyObjects]:
-    """All studies, without trials. Raises SourceError."""
+    """All studies, without trials. Raises Mistake."""
     studies = source.studies()
     for study in studies:
         checked_study(study, "a study")
@@ -73,16 +83,16 @@ def find_studies(source: Source) -> list[StudyObjects]:
 
 
 def checked_study(study: Raw, where: str) -> None:
-    """Raises SourceError unless it has a name, a spec and a status as the operator writes it."""
+    """Raises Mistake unless it has a name, a spec and a status as the operator writes it."""
     name = _mapping(study.get("metadata")).get("name")
     if not isinstance(name, str) or not isinstance(study.get("spec"), dict):
-        raise SourceError(f"{where}: expected an HPOStudy with metadata.name and spec, found one without")
+        raise Mistake(f"{where}: expected an HPOStudy with metadata.name and spec, found one without")
     try:
         StudyStatus.model_validate(study.get("status") or {})
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(map(str, ("status", *first["loc"])))
-        raise SourceError(f"{where}: {name}: {path}: {first['msg']}") from None
+        raise Mistake(f"{where}: {name}: {path}: {first['msg']}") from None
 
 
 def _mapping(value: object) -> Raw:

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpo_engine.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter
 from hpo_engine.trial import Trial, Value
 from hpo_operator.api.trial import HpoTrial
-from hpo_operator.cli.stored_objects import SourceError
+from hpo_operator.cli.mistakes import Mistake
 from hpo_operator.report.stored_study import StoredStudy
 
 
@@ -24,7 +24,7 @@ def store(stored: StoredStudy, url: str) -> int:
     """How many trials were written: all that ended.
 
     Raises:
-        SourceError: the storage cannot be opened, or has a study of this name.
+        Mistake: the storage cannot be opened, or has a study of this name.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -34,9 +34,9 @@ def store(stored: StoredStudy, url: str) -> int:
             direction="maximize" if stored.study.objective.maximize else "minimize",
         )
     except optuna.exceptions.DuplicatedStudyError:
-        raise SourceError(f"{url}: has a study {stored.name} already; choose another storage with --out") from None
+        raise Mistake(f"{url}: has a study {stored.name} already; choose another storage with --out") from None
     except Exception as error:  # whatever the storage's driver raises
-        raise SourceError(f"{url}: {' '.join(str(error).split())}") from None
+        raise Mistake(f"{url}: {' '.join(str(error).split())}") from None
     distributions = {parameter.name: _distribution(parameter) for parameter in stored.study.space.parameters}
     ended = [
         (trial, found) for trial, found in zip(stored.trials, stored.objects, strict=True) if _state(found) is not None

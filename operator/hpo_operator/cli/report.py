@@ -3,36 +3,46 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from threadpoolctl import threadpool_limits
 
-from hpo_operator.cli.export import engine_view
-from hpo_operator.cli.objects import StudyObjects
-from hpo_operator.cli.replay import ClusterOption, NamespaceOption, ObjectsOption, StateOption
-from hpo_operator.cli.show import STATE, StudyArgument, found_study, sentences
-from hpo_operator.cli.stored_objects import Source, SourceError
+from hpo_operator.cli.mistakes import Mistake, write_file
+from hpo_operator.cli.objects import StudyObjects, found_study
+from hpo_operator.cli.options import FAILED, StudyArgument, reads_objects
+from hpo_operator.cli.stored_objects import Source
+from hpo_operator.cli.typed_objects import engine_view
+from hpo_operator.report.evidence import Evidence, FinalModel
+from hpo_operator.report.page import page
+from hpo_operator.report.plots.curves import curves
+from hpo_operator.report.plots.front import front
+from hpo_operator.report.plots.history import history
+from hpo_operator.report.plots.importance import importance
+from hpo_operator.report.plots.parallel import parallel
+from hpo_operator.report.plots.slices import all_slices
+from hpo_operator.report.svg import Plot, png
+from hpo_operator.version import installed_version
 
-if TYPE_CHECKING:
-    from hpo_operator.report.evidence import Evidence, FinalModel
-    from hpo_operator.report.svg import Plot
+KINDS: Mapping[str, Callable[[Evidence], Plot | None]] = {
+    "history": history,
+    "curves": curves,
+    "parallel": parallel,
+    "importance": importance,
+    "front": front,
+    "slices": all_slices,
+}
 
-KINDS = ("history", "curves", "parallel", "importance", "front")
 
-
+@reads_objects
 def report(
     study: StudyArgument,
+    source: Source,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The file to write; default: STUDY.html.")] = None,
     date: Annotated[str, typer.Option(help="A date to show; without one the same study gives the same file.")] = "",
-    state: StateOption = STATE,
-    objects: ObjectsOption = None,
-    cluster: ClusterOption = False,
-    namespace: NamespaceOption = "default",
 ) -> None:
     """Write what came of a study as one HTML file: words, plots with their numbers, cost, provenance.
 
@@ -40,68 +50,49 @@ def report(
 
     Example: hpo report brain-tissue -o brain-tissue.html
     """
-    with sentences(), threadpool_limits(limits=1):
-        evidence = _evidence(found_study(study, Source(state, objects, cluster, namespace)), date)
-        from hpo_operator.report.page import page
-
+    with threadpool_limits(limits=1):
+        evidence = evidence_of(found_study(source, study), date)
         where = out or Path(f"{evidence.stored.name}.html")
-        _write(where, page(evidence).encode())
+        write_file(where, page(evidence).encode())
         typer.echo(f"written to {where}")
 
 
+@reads_objects
 def plot(
     study: StudyArgument,
     kind: Annotated[str, typer.Argument(help=f"One of {', '.join(KINDS)}.")],
+    source: Source,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="PNG file; default: STUDY-KIND.png.")] = None,
-    state: StateOption = STATE,
-    objects: ObjectsOption = None,
-    cluster: ClusterOption = False,
-    namespace: NamespaceOption = "default",
 ) -> None:
     """Draw one plot of the report as a PNG. Exit code 1 where there is nothing to draw yet.
 
     Example: hpo plot brain-tissue importance -o importance.png
     """
-    with sentences(), threadpool_limits(limits=1):
+    with threadpool_limits(limits=1):
         if kind not in KINDS:
-            raise SourceError(f"{kind}: no such plot; expected one of {', '.join(KINDS)}")
-        evidence = _evidence(found_study(study, Source(state, objects, cluster, namespace)), "")
-        drawn = _plot(kind, evidence)
-        if drawn is None:
-            typer.echo(f"{evidence.stored.name}: too little was measured for the plot {kind}", err=True)
-            raise typer.Exit(1)
-        from hpo_operator.report.svg import png
-
-        where = out or Path(f"{evidence.stored.name}-{kind}.png")
-        _write(where, png(drawn))
+            raise Mistake(f"{kind}: no such plot; expected one of {', '.join(KINDS)}")
+        found = found_study(source, study)
+        picture = drawn(kind, found)
+        if picture is None:
+            typer.echo(f"{found.name}: too little was measured for the plot {kind}", err=True)
+            raise typer.Exit(FAILED)
+        where = out or Path(f"{found.name}-{kind}.png")
+        write_file(where, picture)
         typer.echo(f"written to {where}")
 
 
-def _plot(kind: str, evidence: Evidence) -> Plot | None:
-    from hpo_operator.report.plots.curves import curves
-    from hpo_operator.report.plots.front import front
-    from hpo_operator.report.plots.history import history
-    from hpo_operator.report.plots.importance import importance
-    from hpo_operator.report.plots.parallel import parallel
-
-    return dict(zip(KINDS, (history, curves, parallel, importance, front), strict=True))[kind](evidence)
+def drawn(kind: str, found: StudyObjects) -> bytes | None:
+    """One of ``KINDS`` as a PNG; None: too little was measured."""
+    plotted = KINDS[kind](evidence_of(found))
+    return None if plotted is None else png(plotted)
 
 
-def _evidence(found: StudyObjects, date: str) -> Evidence:
-    """Raises SourceError: matplotlib is not installed, or the study is none."""
+def evidence_of(found: StudyObjects, date: str = "") -> Evidence:
+    """Raises Mistake: matplotlib is not installed, or the study is none."""
     if find_spec("matplotlib") is None:
-        raise SourceError("this command needs matplotlib: pip install 'hpo-operator[demo]'")
-    from hpo_operator.report.evidence import Evidence
-
+        raise Mistake("this command needs matplotlib: pip install 'hpo-operator[demo]'")
     final = None if found.folder is None else _final(found.folder / "final")
-    return Evidence(engine_view(found), found.study, _version(), tuple(_images(found)), final, date)
-
-
-def _version() -> str:
-    try:
-        return version("hpo-operator")
-    except PackageNotFoundError:
-        return "unknown"
+    return Evidence(engine_view(found), found.study, installed_version(), tuple(_images(found)), final, date)
 
 
 def _images(found: StudyObjects) -> Iterator[str]:
@@ -123,9 +114,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _final(folder: Path) -> FinalModel | None:
-    """What ``hpo finalize`` wrote there; None: nothing. Raises SourceError: it cannot be read."""
-    from hpo_operator.report.evidence import FinalModel
-
+    """What ``hpo finalize`` wrote there; None: nothing. Raises Mistake: it cannot be read."""
     figures = folder / "figures.json"
     if not figures.is_file():
         return None
@@ -133,13 +122,5 @@ def _final(folder: Path) -> FinalModel | None:
         told = json.loads(figures.read_text())
         pictures = {path.name: path.read_bytes() for path in sorted((folder / "pictures").glob("*.png"))}
     except (OSError, ValueError) as error:
-        raise SourceError(f"{figures}: expected what `hpo finalize` wrote: {error}") from None
+        raise Mistake(f"{figures}: expected what `hpo finalize` wrote: {error}") from None
     return FinalModel(told if isinstance(told, dict) else {}, pictures)
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from None

@@ -6,23 +6,22 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 import yaml
 
+from hpo_operator.api.trial import TrialPhase
 from hpo_operator.api.words import did_you_mean
-from hpo_operator.cli.objects import StudyObjects, find_studies, find_study
+from hpo_operator.cli.mistakes import Mistake
+from hpo_operator.cli.objects import StudyObjects, find_studies, find_study, found_study
+from hpo_operator.cli.options import STATE, StateOption, StudyArgument, reads_objects, sentences
 from hpo_operator.cli.records import Format, Record, best_first, study_record, trial_record, written
-from hpo_operator.cli.replay import INVALID, ClusterOption, NamespaceOption, ObjectsOption, StateOption
-from hpo_operator.cli.stored_objects import Source, SourceError
+from hpo_operator.cli.stored_objects import Source
 from hpo_operator.manifests.names import TRIAL_LABEL
 
-StudyArgument = Annotated[str, typer.Argument(help="A study's file, its name, or the folder of its state.")]
-STATE = Path(".hpo")
 FormatOption = Annotated[Format, typer.Option("--output", "-o", help="How to write it.")]
 COLUMNS = ("trial", "phase", "reason", "value", "resource", "parameters")
 NONE = "no study there; `hpo run study.yaml` makes one, --state, --objects and --cluster look elsewhere"
@@ -34,67 +33,38 @@ class BestFormat(StrEnum):
     YAML, JSON, PARAMS = "yaml", "json", "params"
 
 
-@contextmanager
-def sentences() -> Iterator[None]:
-    """A user's mistake ends the command with its sentence and exit code 2."""
-    try:
-        yield
-    except SourceError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(INVALID) from None
-
-
-def found_study(study: str, source: Source) -> StudyObjects:
-    """With a word about what of it could not be read. Raises SourceError."""
-    found = find_study(source, study)
-    for note in found.notes:
-        typer.echo(f"warning: {note}", err=True)
-    return found
-
-
+@reads_objects
 def list_studies(
-    state: StateOption = STATE,
-    objects: ObjectsOption = None,
-    cluster: ClusterOption = False,
-    namespace: NamespaceOption = "default",
+    source: Source,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """All studies in the state folder, in a file of objects, or in a namespace of the cluster.
 
     Examples: hpo list -o json; hpo list --cluster -n research
     """
-    with sentences():
-        found = find_studies(Source(state, objects, cluster, namespace))
-        if not found and output is Format.TABLE:
-            typer.echo(
-                NONE,
-                err=True,
-            )
-            return
-        typer.echo(written([study_record(one) for one in found], output, LIST_COLUMNS), nl=False)
+    found = find_studies(source)
+    if not found and output is Format.TABLE:
+        typer.echo(NONE, err=True)
+        return
+    typer.echo(written([study_record(one) for one in found], output, LIST_COLUMNS), nl=False)
 
 
+@reads_objects
 def show(
     study: StudyArgument,
-    state: StateOption = STATE,
-    objects: ObjectsOption = None,
-    cluster: ClusterOption = False,
-    namespace: NamespaceOption = "default",
+    source: Source,
 ) -> None:
     """How a study stands: in words, its best configuration, its trials, its conditions.
 
     Example: hpo show brain-tissue
     """
-    with sentences():
-        typer.echo("\n".join(_shown(found_study(study, Source(state, objects, cluster, namespace)))))
+    typer.echo("\n".join(_shown(found_study(source, study))))
 
 
+@reads_objects
 def trials(
     study: StudyArgument,
-    state: StateOption = STATE,
-    objects: ObjectsOption = None,
-    cluster: ClusterOption = False,
-    namespace: NamespaceOption = "default",
+    source: Source,
     sort: Annotated[str, typer.Option(help="A field, such as index, value (the best first) or seconds.")] = "index",
     only: Annotated[list[str], typer.Option("--filter", help="A phase: failed, running, ...; may be repeated.")] = [],  # noqa: B006
     output: FormatOption = Format.TABLE,
@@ -103,21 +73,18 @@ def trials(
 
     Examples: hpo trials brain-tissue --sort value; hpo trials brain-tissue --filter failed -o yaml
     """
-    with sentences():
-        found = found_study(study, Source(state, objects, cluster, namespace))
-        records = _sorted(_filtered([trial_record(trial) for trial in found.trials], only), sort, _maximizes(found))
-        if not records and output is Format.TABLE:
-            typer.echo("no trial" + (f" is {' or '.join(only)}" if only else " yet"), err=True)
-            return
-        typer.echo(written(records, output, COLUMNS), nl=False)
+    found = found_study(source, study)
+    records = _sorted(_filtered([trial_record(trial) for trial in found.trials], only), sort, _maximizes(found))
+    if not records and output is Format.TABLE:
+        typer.echo("no trial" + (f" is {' or '.join(only)}" if only else " yet"), err=True)
+        return
+    typer.echo(written(records, output, COLUMNS), nl=False)
 
 
+@reads_objects
 def best(
     study: StudyArgument,
-    state: StateOption = STATE,
-    objects: ObjectsOption = None,
-    cluster: ClusterOption = False,
-    namespace: NamespaceOption = "default",
+    source: Source,
     output: Annotated[
         BestFormat, typer.Option("--output", "-o", help="params: NAME=VALUE lines that a shell can read.")
     ] = BestFormat.YAML,
@@ -126,19 +93,18 @@ def best(
 
     Example: hpo best brain-tissue -o params
     """
-    with sentences():
-        found = found_study(study, Source(state, objects, cluster, namespace))
-        incumbent = (found.study.get("status") or {}).get("best")
-        if not incumbent:
-            typer.echo(f"{found.name}: no trial has measured a value yet", err=True)
-            raise typer.Exit(1)
-        if output is BestFormat.PARAMS:
-            for name, value in incumbent["parameters"].items():
-                typer.echo(f"{name}={shlex.quote(str(value))}")
-        elif output is BestFormat.JSON:
-            typer.echo(json.dumps(incumbent, indent=2))
-        else:
-            typer.echo(yaml.safe_dump(incumbent, sort_keys=False, allow_unicode=True), nl=False)
+    found = found_study(source, study)
+    incumbent = (found.study.get("status") or {}).get("best")
+    if not incumbent:
+        typer.echo(f"{found.name}: no trial has measured a value yet", err=True)
+        raise typer.Exit(1)
+    if output is BestFormat.PARAMS:
+        for name, value in incumbent["parameters"].items():
+            typer.echo(f"{name}={shlex.quote(str(value))}")
+    elif output is BestFormat.JSON:
+        typer.echo(json.dumps(incumbent, indent=2))
+    else:
+        typer.echo(yaml.safe_dump(incumbent, sort_keys=False, allow_unicode=True), nl=False)
 
 
 def logs(
@@ -191,10 +157,10 @@ def _maximizes(found: StudyObjects) -> bool:
 
 
 def _filtered(records: list[Record], phases: list[str]) -> list[Record]:
-    known = ("Pending", "Running", "Waiting", "Succeeded", "Failed", "Stopped")
+    known = [phase.lower() for phase in get_args(TrialPhase)]
     wanted = {name.lower() for name in phases}
-    for name in sorted(wanted - {phase.lower() for phase in known}):
-        raise SourceError(f"--filter {name}: expected one of {', '.join(map(str.lower, known))}")
+    for name in sorted(wanted - set(known)):
+        raise Mistake(f"--filter {name}: expected one of {', '.join(known)}")
     return [record for record in records if not wanted or str(record["phase"]).lower() in wanted]
 
 
@@ -205,7 +171,7 @@ def _sorted(records: list[Record], field: str, maximize: bool) -> list[Record]:
     if field not in fields:
         close = did_you_mean(field, fields)
         hint = f"did you mean {close}?" if close else f"expected one of {', '.join(fields)}"
-        raise SourceError(f"--sort {field}: no such field; {hint}")
+        raise Mistake(f"--sort {field}: no such field; {hint}")
     return sorted(records, key=lambda record: (record[field] is None, record[field]))
 
 
@@ -213,17 +179,17 @@ def _log(trial: str, found: StudyObjects) -> Path:
     """Of the Pod that the trial's status names; of one that never got there, of its newest.
 
     Raises:
-        SourceError: no such trial, or no Pod of it has left a log.
+        Mistake: no such trial, or no Pod of it has left a log.
     """
     assert found.folder is not None  # a stored study has one
     raw = next((raw for raw in found.trials if raw["metadata"]["name"] == trial), None)
     if raw is None:
         close = did_you_mean(trial, [raw["metadata"]["name"] for raw in found.trials])
-        raise SourceError(f"{trial}: no such trial in {found.folder}" + (f"; did you mean {close}?" if close else ""))
+        raise Mistake(f"{trial}: no such trial in {found.folder}" + (f"; did you mean {close}?" if close else ""))
     made = [pod for pod in found.pods if (pod["metadata"].get("labels") or {}).get(TRIAL_LABEL) == trial]
     newest = [pod["metadata"]["name"] for pod in reversed(made)]
     for pod in filter(None, [(raw.get("status") or {}).get("pod"), *newest]):
         log = found.folder / "processes" / str(pod) / "log"
         if log.is_file():
             return log
-    raise SourceError(f"{trial}: none of its Pods has left a log: it has not started, or its Pods were deleted since")
+    raise Mistake(f"{trial}: none of its Pods has left a log: it has not started, or its Pods were deleted since")

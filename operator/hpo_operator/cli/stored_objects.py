@@ -10,32 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo_operator.api.errors import InvalidObject
-from hpo_operator.api.parse import parse_study
-from hpo_operator.api.study import GROUP, VERSION, Study
-from hpo_operator.api.trial import HpoTrial
-from hpo_operator.cli.study_file import StudyFileError, read_study_files
+from hpo_operator.api.study import GROUP, VERSION
+from hpo_operator.cli.mistakes import Mistake
+from hpo_operator.cli.study_file import read_study_files
 from hpo_operator.local.store import ObjectStore
 from hpo_operator.manifests.names import STUDY_LABEL
-from hpo_operator.reconcile.decide import read_trials
-from hpo_operator.reconcile.manual_trials import owned_and_strays
 
 if TYPE_CHECKING:
     from hpo_operator.kube.client import ApiServer
 
 Raw = Mapping[str, Any]
-
-
-class SourceError(Exception):
-    """The study is not there, or cannot be read; the message is for the user."""
-
-
-@dataclass(frozen=True)
-class StoredObjects:
-    """A study with its trials in the order of their numbers."""
-
-    study: Study
-    trials: tuple[HpoTrial, ...]
 
 
 @dataclass(frozen=True)
@@ -58,31 +42,11 @@ class Source:
     cluster: bool = False
     namespace: str = "default"
 
-    def load(self, target: str) -> StoredObjects:
-        """The study of that name; below ``state`` also that of a folder or of a study file.
-
-        Raises:
-            SourceError: it is not there, or something about it cannot be read.
-        """
-        found = self.read(target)
-        try:
-            parsed = parse_study(found.study)
-            read, broken = read_trials(parsed, owned_and_strays(found.study, found.trials)[0])
-        except InvalidObject as error:
-            raise SourceError(f"{found.where}: {error}") from None
-        except (KeyError, TypeError, AttributeError) as error:
-            raise SourceError(
-                f"{found.where}: expected objects that the operator wrote, found others ({error})"
-            ) from None
-        if broken:
-            raise SourceError(f"{found.where}: {'; '.join(map(str, broken))}")
-        return StoredObjects(parsed, tuple(read))
-
     def read(self, target: str) -> RawObjects:
-        """The same as they are stored, unchecked.
+        """The study of that name; below ``state`` also that of a folder or of a study file. Nothing is checked.
 
         Raises:
-            SourceError: there is no such study.
+            Mistake: there is no such study, or it cannot be read.
         """
         if self.objects is not None:
             return RawObjects(str(self.objects), *_of_file(self.objects, target))
@@ -94,7 +58,7 @@ class Source:
         """All studies there, without their trials, by name.
 
         Raises:
-            SourceError: one of them, or the place, cannot be read.
+            Mistake: one of them, or the place, cannot be read.
         """
         if self.objects is not None:
             found = [o for o in _documents(self.objects) if o.get("kind") == "HPOStudy"]
@@ -110,14 +74,14 @@ def _of_folder(folder: Path) -> RawObjects:
         store = ObjectStore(folder)
         return RawObjects(str(folder), store.all("study")[0], store.all("trials"), store.all("pods"), folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SourceError(f"{folder}: expected objects that `hpo run` wrote, found others ({error})") from None
+        raise Mistake(f"{folder}: expected objects that `hpo run` wrote, found others ({error})") from None
 
 
 def _json(path: Path) -> Raw:
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise SourceError(f"{path}: expected an object that `hpo run` wrote: {error}") from None
+        raise Mistake(f"{path}: expected an object that `hpo run` wrote: {error}") from None
     return found if isinstance(found, dict) else {}
 
 
@@ -125,13 +89,13 @@ def study_folder(target: str, state: Path) -> Path:
     """The folder ``target``, or the one below ``state`` of that name or of the study in the file ``target``.
 
     Raises:
-        SourceError: nothing is stored there.
+        Mistake: nothing is stored there.
     """
     name = _name_in(Path(target)) if Path(target).is_file() else target
     for folder in (Path(name), state / name):
         if any(folder.glob("study/*.json")):
             return folder
-    raise SourceError(
+    raise Mistake(
         f"{target}: expected the folder of a study that `hpo run` wrote, or the name of one below {state}; "
         f"found no study/*.json in {name} or {state / name}"
     )
@@ -140,25 +104,20 @@ def study_folder(target: str, state: Path) -> Path:
 def _name_in(path: Path) -> str:
     try:
         return str(read_study_files(path)[0]["metadata"]["name"])
-    except StudyFileError as error:
-        raise SourceError(str(error)) from None
     except (KeyError, TypeError):
-        raise SourceError(f"{path}: expected a study with metadata.name, found none") from None
+        raise Mistake(f"{path}: expected a study with metadata.name, found none") from None
 
 
 def _of_file(path: Path, target: str) -> tuple[Raw, list[Raw]]:
     found = _documents(path)
     studies = [o for o in found if o.get("kind") == "HPOStudy" and _field(o, "name") == target]
     if len(studies) != 1:
-        raise SourceError(f"{path}: expected one HPOStudy {target}, found {len(studies)}")
+        raise Mistake(f"{path}: expected one HPOStudy {target}, found {len(studies)}")
     return studies[0], [o for o in found if o.get("kind") == "HPOTrial" and _belongs(o, studies[0])]
 
 
 def _documents(path: Path) -> list[Raw]:
-    try:
-        return list(_flat(read_study_files(path)))
-    except StudyFileError as error:
-        raise SourceError(str(error)) from None
+    return list(_flat(read_study_files(path)))
 
 
 def _flat(documents: Sequence[Raw]) -> Iterator[Raw]:
@@ -187,7 +146,7 @@ def _path(namespace: str) -> str:
 
 @asynccontextmanager
 async def _api(about: str) -> AsyncIterator[ApiServer]:
-    """By kubectl's own configuration. Raises SourceError."""
+    """By kubectl's own configuration. Raises Mistake."""
     # Imported here, since the client would double the start-up time of every other command.
     from hpo_operator.kube.client import ApiServer, ConfigurationError
     from hpo_operator.kube.errors import ClusterError
@@ -196,7 +155,7 @@ async def _api(about: str) -> AsyncIterator[ApiServer]:
         async with await ApiServer.connect() as server:
             yield server
     except (ClusterError, ConfigurationError) as error:
-        raise SourceError(f"{about}: {error}") from None
+        raise Mistake(f"{about}: {error}") from None
 
 
 def _belongs(trial: Raw, study: Raw) -> bool:

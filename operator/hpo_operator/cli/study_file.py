@@ -8,8 +8,10 @@ from typing import Any
 
 import yaml
 
+from hpo_operator.cli.mistakes import Mistake
 
-class StudyFileError(Exception):
+
+class StudyFileError(Mistake):
     """The file cannot be read, or is no YAML; the message names it and, where known, the line."""
 
 

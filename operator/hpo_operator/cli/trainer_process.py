@@ -9,12 +9,10 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from hpo_operator.cli.mistakes import Mistake
+
 NEEDED = ("torch", "nibabel", "PIL")
 """Packages of the extra ``trainer`` that its commands import at once or when a file calls for them."""
-
-
-class TrainerAbsentError(Exception):
-    """The packages of the trainer are not installed here."""
 
 
 def source_roots() -> tuple[Path, ...]:
@@ -26,7 +24,7 @@ def source_roots() -> tuple[Path, ...]:
 def run_trainer_module(module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """``python -m module arguments``, its output going where this program's goes; returns the exit code.
 
-    Raises TrainerAbsentError, before anything is started.
+    Raises Mistake, before anything is started.
     """
     return subprocess.run(
         [sys.executable, "-m", module, *arguments], env=_environment(environment), check=False
@@ -46,12 +44,12 @@ def trainer_module_output(module: str, arguments: Sequence[str], environment: Ma
 
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:
-    """With the trainer on the path. Raises TrainerAbsentError."""
+    """With the trainer on the path. Raises Mistake."""
     absent = [name for name in NEEDED if find_spec(name) is None]
     if not source_roots() and find_spec("hpo_trainer") is None:
         absent.insert(0, "hpo_trainer")
     if absent:
-        raise TrainerAbsentError(
+        raise Mistake(
             f"this command needs the trainer's packages, and {', '.join(absent)} is not installed: "
             "pip install 'hpo-operator[trainer]'"
         )

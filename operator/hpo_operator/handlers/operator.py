@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import aiohttp
@@ -30,6 +29,7 @@ from hpo_operator.kube.worker import StudyWorker, StudyWorkers, WorkerSettings
 from hpo_operator.manifests.pod import PodSettings
 from hpo_operator.settings import Settings
 from hpo_operator.telemetry.metrics import OperatorMetrics
+from hpo_operator.version import installed_version
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callab
     With a lease: stand by until it is held. Raises LeaseLostError when it is lost; to begin anew is to start again.
     """
     metrics = OperatorMetrics()
-    metrics.build.labels(version=_version()).set(1)
+    metrics.build.labels(version=installed_version()).set(1)
     health = Health(asyncio.get_running_loop().time)
     for kind in KINDS:
         metrics.watch_age.labels(kind).set_function(partial(health.watch_age, kind))
@@ -147,13 +147,6 @@ async def _done_before(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> 
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _version() -> str:
-    try:
-        return version("hpo-operator")
-    except PackageNotFoundError:
-        return "unpackaged"
 
 
 async def _when_set(event: asyncio.Event, call: Callable[[], None]) -> None:

@@ -25,6 +25,18 @@ def canvas(palette: Palette, height: float = 3.3, width: float = WIDTH) -> tuple
     return figure, axes
 
 
+def grid(palette: Palette, rows: int, columns: int) -> tuple[Figure, list[Axes]]:
+    """As many panels, which share the vertical axis."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.7 * columns, 2.5 * rows + 0.3), layout="constrained")
+    panels = list(figure.subplots(rows, columns, sharey=True, squeeze=False).ravel())
+    for axes in panels:
+        axes.grid(color=palette.grid, linewidth=0.6)
+        axes.set_axisbelow(True)
+    return figure, panels
+
+
 def is_log(parameter: Parameter) -> bool:
     return isinstance(parameter, FloatParameter | IntParameter) and parameter.log
 

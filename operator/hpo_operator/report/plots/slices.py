@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from hpo_engine.analysis.belief import Belief
 from hpo_engine.analysis.slices import Slice, best_value
 from hpo_engine.parameters import Parameter
 from hpo_operator.report.evidence import Evidence
-from hpo_operator.report.plots.canvas import canvas, is_log, is_named, shortened, use_log_scale
+from hpo_operator.report.plots.canvas import canvas, grid, is_log, is_named, shortened, use_log_scale
 from hpo_operator.report.svg import Palette, Plot
 from hpo_operator.report.words import number
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 AT_BEST, AVERAGE = "at the best", "on average"
+COLUMNS = 3
 Slices = list[tuple[str, Slice]]
 
 
@@ -25,14 +27,42 @@ def slices(evidence: Evidence) -> list[Plot]:
     """One for each parameter of the space that the model can tell of."""
     if evidence.belief is None:
         return []
+    return [_plot(evidence, evidence.belief, parameter, found) for parameter, found in _found(evidence)]
+
+
+def all_slices(evidence: Evidence) -> Plot | None:
+    """The same side by side, for a picture of its own. None: there is no model."""
+    belief, found = evidence.belief, list(_found(evidence))
+    if belief is None or not found:
+        return None
+    single = slices(evidence)
+    rows = [row for plot in single for row in plot.rows]
+    words = " ".join(plot.description for plot in single)
+    headings = ("slice", "value", *single[0].headings[2:])
+    return Plot("Slices of the surrogate", words, words, headings, rows, partial(_draw_all, belief, found))
+
+
+def _found(evidence: Evidence) -> Iterator[tuple[Parameter, Slices]]:
     at_best, average = evidence.slices
-    plots = []
     for parameter in evidence.stored.study.space.parameters:
         named = ((AT_BEST, at_best.get(parameter.name)), (AVERAGE, average.get(parameter.name)))
         found = [(label, one) for label, one in named if one is not None]
         if found:
-            plots.append(_plot(evidence, evidence.belief, parameter, found))
-    return plots
+            yield parameter, found
+
+
+def _draw_all(belief: Belief, found: Sequence[tuple[Parameter, Slices]], palette: Palette) -> Figure:
+    columns = min(COLUMNS, len(found))
+    rows = -(-len(found) // columns)
+    figure, panels = grid(palette, rows, columns)
+    for (parameter, one), axes in zip(found, panels, strict=False):
+        _draw_on(axes, belief, parameter, one, palette)
+    for axes in panels[len(found) :]:
+        axes.set_visible(False)
+    for axes in panels[::columns]:
+        axes.set_ylabel(belief.study.objective.metric)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    return figure
 
 
 def _plot(evidence: Evidence, belief: Belief, parameter: Parameter, found: Slices) -> Plot:
@@ -56,6 +86,13 @@ def _plot(evidence: Evidence, belief: Belief, parameter: Parameter, found: Slice
 
 def _draw(belief: Belief, parameter: Parameter, found: Slices, palette: Palette) -> Figure:
     figure, axes = canvas(palette, 2.5, 3.7)
+    _draw_on(axes, belief, parameter, found, palette)
+    axes.set_ylabel(belief.study.objective.metric)
+    figure.legend(loc="outside upper left", ncols=2, columnspacing=1.0, handlelength=1.4)
+    return figure
+
+
+def _draw_on(axes: Axes, belief: Belief, parameter: Parameter, found: Slices, palette: Palette) -> None:
     colours = {AT_BEST: (palette.best, palette.band2), AVERAGE: (palette.accent, palette.band)}
     for label, one in reversed(found):
         colour, band = colours[label]
@@ -70,9 +107,7 @@ def _draw(belief: Belief, parameter: Parameter, found: Slices, palette: Palette)
     _measured(axes, belief, parameter, palette)
     if is_log(parameter):
         use_log_scale(axes)
-    axes.set(xlabel=shortened(parameter.name, 30), ylabel=belief.study.objective.metric)
-    figure.legend(loc="outside upper left", ncols=2, columnspacing=1.0, handlelength=1.4)
-    return figure
+    axes.set_xlabel(shortened(parameter.name, 30))
 
 
 def _measured(axes: Axes, belief: Belief, parameter: Parameter, palette: Palette) -> None:

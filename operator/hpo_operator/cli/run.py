@@ -1,0 +1,104 @@
+"""``hpo run``: a study on this machine, each trial a process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from threadpoolctl import threadpool_limits
+
+from hpo_operator.cli.claims import parse_claims
+from hpo_operator.cli.mistakes import write_file
+from hpo_operator.cli.objects import find_study
+from hpo_operator.cli.options import FAILED, INTERRUPTED, INVALID, STATE, StateOption, VolumeOption, sentences
+from hpo_operator.cli.stored_objects import Source
+from hpo_operator.cli.table import study_view
+from hpo_operator.cli.trainer_process import source_roots
+from hpo_operator.cli.validate import one_study
+from hpo_operator.local.run import LocalSettings, open_store, run_study
+from hpo_operator.local.store import ObjectStore, exclusive
+from hpo_operator.settings import read_servers
+
+
+def run(
+    file: Annotated[Path, typer.Argument(help="The study file, the very one that kubectl applies.")],
+    state: StateOption = STATE,
+    volume: VolumeOption = [],  # noqa: B006
+    prometheus: Annotated[str, typer.Option(help="NAME=URL: a Prometheus server that the study may ask.")] = "",
+    fresh: Annotated[bool, typer.Option(help="Forget what the study has done so far.")] = False,
+    plain: Annotated[bool, typer.Option(help="No live table, only its last state.")] = False,
+) -> None:
+    """Run a study on this machine: no cluster, each trial a process. Ctrl-C stops it safely; run again to go on.
+
+    Example: hpo run study.yaml --volume mri-data=./data
+    """
+    with sentences():
+        manifest = one_study(file)
+        claims, servers = parse_claims(volume), read_servers(prometheus, "--prometheus")
+        name = manifest["metadata"]["name"]
+        folder = state / name
+        settings = LocalSettings(folder, claims, os.environ, source_roots(), prometheus=servers)
+        with exclusive(folder):
+            store = open_store(manifest, settings, fresh)
+            interrupted = asyncio.run(_run_shown(store, name, settings, plain))
+        raise typer.Exit(_told(store, name, folder, interrupted))
+
+
+async def _run_shown(store: ObjectStore, name: str, settings: LocalSettings, plain: bool) -> bool:
+    """True when a signal ended it."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sign, stop.set)
+    console = Console()
+    with threadpool_limits(limits=1), Live(console=console, auto_refresh=False, screen=False) as live:
+
+        def show() -> None:
+            if not plain:
+                live.update(_view(store, name, max(5, console.height - 6)), refresh=True)
+
+        await run_study(store, name, settings, stop, show)
+        live.update(_view(store, name, 1000), refresh=True)
+    return stop.is_set()
+
+
+def _view(store: ObjectStore, name: str, rows: int) -> Any:
+    study = store.get("study", name)
+    assert study is not None  # put there by open_store
+    return study_view(study, store.all("trials"), rows)
+
+
+def _told(store: ObjectStore, name: str, folder: Path, interrupted: bool) -> int:
+    study = store.get("study", name) or {}
+    status = study.get("status") or {}
+    best = status.get("best")
+    if best:
+        print(f"\nbest {study['spec']['objective']['metric']} {best['value']:.6g} by {best['trial']}")
+        for parameter, value in best["parameters"].items():
+            print(f"  {parameter} = {value}")
+    if find_spec("matplotlib") is not None and _draw_history(folder):
+        print(f"history: {folder / 'history.png'}")
+    print(f"logs:    {folder}/processes/POD/log")
+    if interrupted:
+        print("interrupted; run the same command to go on")
+        return INTERRUPTED
+    if status.get("phase") == "Invalid":
+        typer.echo(f"{status['reason']}: {status['message']}\nuse --fresh to start over", err=True)
+        return INVALID
+    return 0 if status.get("phase") == "Succeeded" else FAILED
+
+
+def _draw_history(folder: Path) -> bool:
+    from hpo_operator.cli.report import drawn  # matplotlib may not be installed
+
+    picture = drawn("history", find_study(Source(folder.parent), folder.name))
+    if picture is not None:
+        write_file(folder / "history.png", picture)
+    return picture is not None
