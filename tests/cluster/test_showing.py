@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from stand import command
+from stand.build import Assets
 from stand.studies import Studies, toy_study
 
 pytestmark = pytest.mark.cluster
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def hpo(studies: Studies, *arguments: str) -> str:
-    command = [sys.executable, "-m", "hpo_operator.cli.main", *arguments, "--cluster", "-n", studies.namespace]
-    environ = os.environ | {"PYTHONPATH": str(ROOT / "operator"), "KUBECONFIG": str(studies.plane.kubeconfig)}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    done = command.hpo(studies.plane.kubeconfig, *arguments, "--cluster", "-n", studies.namespace)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -34,3 +32,21 @@ def test_a_study_of_the_cluster_is_listed_shown_and_reported(studies: Studies, t
     page = tmp_path / "shown.html"
     hpo(studies, "report", "shown", "-o", str(page))
     assert f"The best is trial {status['best']['index']} with" in page.read_text()
+
+
+def test_kubectl_hpo_looks_into_the_cluster_first(studies: Studies, stand_assets: Assets, tmp_path: Path) -> None:
+    studies.apply(toy_study("plugged", trials=1))
+    command.kubectl_plugin(tmp_path)
+    environ = command.environ(studies.plane.kubeconfig)
+    environ["PATH"] = os.pathsep.join((str(tmp_path), environ["PATH"]))
+
+    def says(*arguments: str) -> str:
+        done = subprocess.run(
+            [stand_assets.kubectl, "hpo", *arguments], env=environ, cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "plugged" in says("list", "-n", studies.namespace)
+    assert "plugged" not in says("list", "--local")
+    assert "Usage: kubectl hpo list" in says("list", "--help")

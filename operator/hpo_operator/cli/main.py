@@ -17,6 +17,11 @@ COMMANDS = {
     "init": "init:init",
     "validate": "validate:validate",
     "run": "run:run",
+    "apply": "apply:apply",
+    "suspend": "control:suspend",
+    "resume": "control:resume",
+    "scale": "control:scale",
+    "delete": "control:delete",
     "list": "show:list_studies",
     "show": "show:show",
     "trials": "show:trials",
@@ -75,6 +80,14 @@ def hpo(
 
 def main() -> None:
     app()
+
+
+def kubectl_main() -> None:
+    """``kubectl hpo``: the same, but that a study is looked for in the cluster unless ``--local`` is given.
+
+    https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/
+    """
+    app(prog_name="kubectl hpo", default_map={name: {"cluster": True} for name in COMMANDS})
 
 
 if __name__ == "__main__":

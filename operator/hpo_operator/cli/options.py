@@ -26,8 +26,12 @@ ObjectsOption = Annotated[
     Path | None,
     typer.Option("--objects", "-f", help="A file by kubectl get hpostudies,hpotrials -o yaml, instead of a folder."),
 ]
-ClusterOption = Annotated[bool, typer.Option("--cluster", help="Read from the cluster that kubectl talks to.")]
-NamespaceOption = Annotated[str, typer.Option("--namespace", "-n", help="Of the study in the cluster.")]
+ClusterOption = Annotated[
+    bool, typer.Option("--cluster/--local", help="Read from the cluster that kubectl talks to, or on this machine.")
+]
+NamespaceOption = Annotated[
+    str, typer.Option("--namespace", "-n", help="Of the study in the cluster; absent: of kubectl's context.")
+]
 VolumeOption = Annotated[
     list[str], typer.Option(help="CLAIM=DIR: this directory stands in for a volume claim; may be repeated.")
 ]
@@ -35,7 +39,7 @@ SOURCE_OPTIONS = {
     "state": (StateOption, STATE),
     "objects": (ObjectsOption, None),
     "cluster": (ClusterOption, False),
-    "namespace": (NamespaceOption, "default"),
+    "namespace": (NamespaceOption, ""),
 }
 
 

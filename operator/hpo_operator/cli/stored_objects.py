@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hpo_operator.api.study import GROUP, VERSION
+from hpo_operator.cli.cluster import connected
 from hpo_operator.cli.mistakes import Mistake
 from hpo_operator.cli.study_file import read_study_files
 from hpo_operator.local.store import ObjectStore
 from hpo_operator.manifests.names import STUDY_LABEL
-
-if TYPE_CHECKING:
-    from hpo_operator.kube.client import ApiServer
 
 Raw = Mapping[str, Any]
 
@@ -35,12 +31,15 @@ class RawObjects:
 
 @dataclass(frozen=True)
 class Source:
-    """Where it is: in ``objects`` (a file that kubectl wrote) or in the ``cluster`` if given; else below ``state``."""
+    """Where it is: in ``objects`` (a file that kubectl wrote) or in the ``cluster`` if given; else below ``state``.
+
+    ``namespace`` of the cluster; empty: of kubectl's context.
+    """
 
     state: Path
     objects: Path | None = None
     cluster: bool = False
-    namespace: str = "default"
+    namespace: str = ""
 
     def read(self, target: str) -> RawObjects:
         """The study of that name; below ``state`` also that of a folder or of a study file. Nothing is checked.
@@ -51,7 +50,7 @@ class Source:
         if self.objects is not None:
             return RawObjects(str(self.objects), *_of_file(self.objects, target))
         if self.cluster:
-            return RawObjects(f"{self.namespace}/{target}", *asyncio.run(_of_cluster(self.namespace, target)))
+            return asyncio.run(_of_cluster(self.namespace, target))
         return _of_folder(study_folder(target, self.state))
 
     def studies(self) -> list[Raw]:
@@ -113,7 +112,7 @@ def _of_file(path: Path, target: str) -> tuple[Raw, list[Raw]]:
     studies = [o for o in found if o.get("kind") == "HPOStudy" and _field(o, "name") == target]
     if len(studies) != 1:
         raise Mistake(f"{path}: expected one HPOStudy {target}, found {len(studies)}")
-    return studies[0], [o for o in found if o.get("kind") == "HPOTrial" and _belongs(o, studies[0])]
+    return studies[0], [o for o in found if o.get("kind") == "HPOTrial" and belongs(o, studies[0])]
 
 
 def _documents(path: Path) -> list[Raw]:
@@ -127,38 +126,20 @@ def _flat(documents: Sequence[Raw]) -> Iterator[Raw]:
         yield from (o for o in items if isinstance(o, Mapping)) if isinstance(items, list) else (document,)
 
 
-async def _of_cluster(namespace: str, name: str) -> tuple[Raw, list[Raw]]:
-    async with _api(f"{namespace}/{name}") as server:
-        study = await server.request("GET", f"{_path(namespace)}/hpostudies/{name}")
+async def _of_cluster(namespace: str, name: str) -> RawObjects:
+    async with connected(namespace, name) as space:
+        study = await space.server.request("GET", space.studies(name))
         mine = {"labelSelector": f"{STUDY_LABEL}={name}"}
-        trials = await server.request("GET", f"{_path(namespace)}/hpotrials", query=mine)
-    return study, [trial for trial in trials["items"] if _belongs(trial, study)]
+        trials = await space.server.request("GET", space.trials(), query=mine)
+    return RawObjects(f"{space.namespace}/{name}", study, [trial for trial in trials["items"] if belongs(trial, study)])
 
 
 async def _studies_of_cluster(namespace: str) -> list[Raw]:
-    async with _api(namespace) as server:
-        return list((await server.request("GET", f"{_path(namespace)}/hpostudies"))["items"])
+    async with connected(namespace) as space:
+        return list((await space.server.request("GET", space.studies()))["items"])
 
 
-def _path(namespace: str) -> str:
-    return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}"
-
-
-@asynccontextmanager
-async def _api(about: str) -> AsyncIterator[ApiServer]:
-    """By kubectl's own configuration. Raises Mistake."""
-    # Imported here, since the client would double the start-up time of every other command.
-    from hpo_operator.kube.client import ApiServer, ConfigurationError
-    from hpo_operator.kube.errors import ClusterError
-
-    try:
-        async with await ApiServer.connect() as server:
-            yield server
-    except (ClusterError, ConfigurationError) as error:
-        raise Mistake(f"{about}: {error}") from None
-
-
-def _belongs(trial: Raw, study: Raw) -> bool:
+def belongs(trial: Raw, study: Raw) -> bool:
     """Whether the study owns the trial: an earlier study of this name may have left some behind."""
     owners = _field(trial, "ownerReferences") or []
     return any(owner.get("uid") == _field(study, "uid") for owner in owners if isinstance(owner, Mapping))

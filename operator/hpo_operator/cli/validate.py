@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,15 +31,20 @@ def validate(files: Annotated[list[Path], typer.Argument(help="Study files.")]) 
     raise typer.Exit(INVALID if wrong else 0)
 
 
+def valid_studies(paths: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
+    """All studies of all files, with their file. Raises Mistake with all that is wrong in any."""
+    problems = [f"{path}: {problem}" for path in paths for problem in _problems(path)]
+    if problems:
+        raise Mistake("\n".join(problems))
+    return [(path, document) for path in paths for document in read_study_files(path)]
+
+
 def one_study(path: Path) -> dict[str, Any]:
     """The one valid study of a file. Raises Mistake with all that is wrong."""
-    problems = _problems(path)
-    documents = [] if problems else read_study_files(path)
-    if len(documents) > 1:
-        problems = [f"expected one study, found {len(documents)}"]
-    if problems:
-        raise Mistake("\n".join(f"{path}: {problem}" for problem in problems))
-    return documents[0]
+    found = valid_studies([path])
+    if len(found) > 1:
+        raise Mistake(f"{path}: expected one study, found {len(found)}")
+    return found[0][1]
 
 
 def _problems(path: Path) -> list[str]:

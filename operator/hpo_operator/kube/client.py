@@ -25,6 +25,9 @@ AT_ONCE = 16
 """Requests in flight. More do not make an API server faster, and whoever else asks it, such as for a Lease, waits."""
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+"""Server-side apply; JSON is YAML. https://kubernetes.io/docs/reference/using-api/server-side-apply/"""
+_POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 class ConfigurationError(Exception):
@@ -46,6 +49,15 @@ async def load_configuration(kubeconfig: str | None = None) -> Any:
             raise ConfigurationError(f"{kubeconfig}: {error}") from error
         _load_service_account(configuration)
     return configuration
+
+
+def context_namespace() -> str:
+    """Where kubectl works when it is told no namespace: of the current context, or the Pod's own; else ``default``."""
+    try:
+        _, context = config.list_kube_config_contexts()
+    except config.ConfigException:
+        return _POD_NAMESPACE.read_text().strip() if _POD_NAMESPACE.is_file() else "default"
+    return str(context["context"].get("namespace") or "default")
 
 
 def _require_file(kubeconfig: str) -> None:
