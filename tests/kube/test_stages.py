@@ -44,7 +44,8 @@ def test_a_trials_own_actions_keep_their_order_and_the_studys_status_comes_last(
     assert stages.known == ((FAILED, put),)
     assert stages.steps == ((stop, end), (start,))
     assert (stages.after, stages.status) == ((), (BEST, STATUS))
-    assert not stages.is_status_alone
+    assert stages.work == (FAILED, put, stop, end, start)
+    assert stages.people == (BEST, STATUS)
 
 
 def test_the_cleaning_pod_goes_only_when_its_trials_are_marked() -> None:
@@ -67,9 +68,15 @@ def test_an_adoption_is_told_once_it_is_done() -> None:
     assert in_stages([first, STATUS]).status == (STATUS,)
 
 
-def test_a_status_may_be_all_there_is() -> None:
-    assert in_stages([BEST, STATUS]).is_status_alone
-    assert in_stages([]).is_status_alone
+def test_what_people_read_comes_last_and_can_wait() -> None:
+    seen = RecordEvent("Warning", "PodRefused", "trial s-0: exceeded quota")
+    put, known = PutTrialStatus("s-0", TrialStatus(), can_wait=True), trial_status("s-1")
+    stages = in_stages([seen, put, known, BEST, STATUS])
+    assert (stages.known, stages.shown, stages.status) == (((known,),), ((seen, put),), (BEST, STATUS))
+    assert stages.work == (known,)
+    assert not stages.can_wait
+    assert in_stages([put, PutStudyStatus(StudyStatus(), can_wait=True)]).can_wait
+    assert in_stages([]).work == ()
 
 
 def stored(name: str, **status: Any) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import aiohttp
@@ -15,7 +16,8 @@ from aiohttp import web
 
 from hpo_operator.kube.cluster import StudyKey
 from hpo_operator.kube.errors import ClusterError, ConflictError, NotFoundError, RefusedError, TemporaryError
-from hpo_operator.kube.worker import RESYNC_SECONDS, StudyWorker, StudyWorkers, WorkerSettings
+from hpo_operator.kube.worker import RESYNC_SECONDS, StudyWorker, WorkerSettings
+from hpo_operator.kube.workers import StudyWorkers
 from hpo_operator.manifests.pod import METRICS_PORT
 from hpo_operator.reconcile.actions import Action, CreatePod, CreateTrial, PutStudyStatus, PutTrialStatus
 from hpo_operator.reconcile.snapshot import Snapshot
@@ -287,6 +289,36 @@ def test_an_old_pod_in_the_way_of_a_new_one_is_waited_for() -> None:
     simulate(cluster, served)
     assert cluster.objects.results() == undisturbed(made(1))
     assert len([t for t in cluster.observed if t < until]) < 30
+
+
+def test_what_only_people_read_is_stored_a_little_later_and_together() -> None:
+    """Ten trials train at once: what becomes of them is stored at once, the study's numbers when there is a pause."""
+    cluster = InMemoryCluster(made(10, parallelism=10))
+    lengths = (20 + 0.5 * number for number in count())
+    cluster.objects.train = lambda parameters, resource: replace(dice(parameters, resource), seconds=next(lengths))
+    simulate(cluster, served)
+    numbers = [(at, action) for at, action in cluster.performed if isinstance(action, PutStudyStatus)]
+    accepted, *later = [at for at, action in numbers if action.can_wait or not action.status.completion_time]
+    assert accepted == 0
+    assert later
+    assert min(b - a for a, b in pairwise([accepted, *later])) >= WorkerSettings(SETTINGS).status_seconds
+    changes = {at for at, action in cluster.performed if isinstance(action, PutTrialStatus)}
+    assert len(changes) > 10
+    assert len(numbers) < 6
+    assert all(not action.can_wait for _, action in cluster.performed if _measures(action))
+
+
+def _measures(action: Action) -> bool:
+    return isinstance(action, PutTrialStatus) and bool(action.status.measurements)
+
+
+def test_a_study_is_not_looked_at_while_nothing_is_new() -> None:
+    """Its only Pod trains for an hour and its page, which is read every 5 seconds, is not there."""
+    cluster = InMemoryCluster(made(1))
+    cluster.objects.train = lambda parameters, resource: replace(dice(parameters, resource), seconds=3600.0)
+    simulate(cluster, served)
+    assert cluster.objects.status["phase"] == "Succeeded"
+    assert len(cluster.observed) < 3 * 3600 / RESYNC_SECONDS  # its GPU-hours are stored as they grow
 
 
 # --- waking, ending, starting again

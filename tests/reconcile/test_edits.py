@@ -54,9 +54,9 @@ def test_gpu_hours_end_the_study_and_count_every_attempt_once() -> None:
 
     cluster = ran(made(50, 2, gpuHours=4.5), slow)  # two Pods of two GPUs: two GPU-hours an hour
     assert_ended(cluster, "GPUHoursExhausted")
-    assert cluster.status["gpuHours"] == pytest.approx(6.0)
+    assert cluster.status["gpuHours"] == pytest.approx(4.5, abs=0.01)  # not at the next end of a Pod
     assert cluster.status["gpuHours"] == pytest.approx(
-        sum(t["status"].get("gpuSeconds", 0) for t in cluster.trials.values()) / 3600
+        sum(t["status"].get("gpuSeconds", 0) for t in cluster.trials.values()) / 3600, abs=0.005
     )
 
 

@@ -25,7 +25,8 @@ from hpo_operator.kube.cluster import KubeCluster, StudyKey
 from hpo_operator.kube.kinds import wait_until_served
 from hpo_operator.kube.lease import Lease
 from hpo_operator.kube.mirror import KINDS, Kind, Raw
-from hpo_operator.kube.worker import StudyWorker, StudyWorkers, WorkerSettings
+from hpo_operator.kube.worker import StudyWorker, WorkerSettings
+from hpo_operator.kube.workers import StudyWorkers
 from hpo_operator.manifests.pod import PodSettings
 from hpo_operator.settings import Settings
 from hpo_operator.telemetry.metrics import OperatorMetrics
@@ -71,7 +72,8 @@ async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callab
             return
         metrics.leader.set(1)
         executor = ThreadPoolExecutor(FIT_THREADS, thread_name_prefix="decide")
-        chosen = WorkerSettings(PodSettings(settings.trainer_image), settings.sample_seconds, settings.prometheus)
+        pods = PodSettings(settings.trainer_image)
+        chosen = WorkerSettings(pods, settings.sample_seconds, prometheus=settings.prometheus)
         cluster = KubeCluster(server)
 
         def make(key: StudyKey) -> StudyWorker:

@@ -21,27 +21,40 @@ from hpo_operator.reconcile.actions import (
 
 @dataclass(frozen=True)
 class Stages:
-    """One after the other: ``known`` and ``steps`` (a list for each trial, in order), ``after``, ``status``."""
+    """One after the other: ``known`` and ``steps`` (a list for each trial, in order), ``after``, and at the end, when
+    there is time, ``shown`` (a list for each trial) and ``status``.
+    """
 
     known: tuple[tuple[Action, ...], ...]
     steps: tuple[tuple[Action, ...], ...]
     after: tuple[Action, ...]
+    shown: tuple[tuple[Action, ...], ...]
     status: tuple[Action, ...]
 
     @property
-    def is_status_alone(self) -> bool:
-        """Whether nothing but the study's status is left to do."""
-        return not self.known and not self.steps and not self.after
+    def work(self) -> tuple[Action, ...]:
+        """All else."""
+        return tuple(action for group in (*self.known, *self.steps, self.after) for action in group)
+
+    @property
+    def people(self) -> tuple[Action, ...]:
+        """What is only for people to read."""
+        return tuple(action for group in (*self.shown, self.status) for action in group)
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether what people read may be stored a little later."""
+        return all(action.can_wait for action in self.status if isinstance(action, PutStudyStatus))
 
 
 def in_stages(actions: Sequence[Action]) -> Stages:
     """The actions in stages.
 
-    First what is known of all trials is stored: it is what the steps were decided from (see ``record``). Trials do not
+    First what is known of all trials is stored: it is what the steps were decided from (see ``record``). What is only
+    for people is folded anew by each decision, so that of several in a row only the last need be stored. Trials do not
     depend on each other; within a trial the order counts: that it shall stop is stored before its Pod is deleted, and
     an event is told before the status that keeps it from being told again, but after an adoption. What is about no
-    trial, such as the deletion of the Pod that cleans, comes next. The study's status, with its events, comes last: it
-    is folded anew by each decision, so that of several in a row only the last need be stored.
+    trial, such as the deletion of the Pod that cleans, comes next. The study's status, with its events, comes last.
     """
     tail = len(actions)
     while tail and isinstance(actions[tail - 1], PutStudyStatus | RecordEvent):
@@ -50,6 +63,7 @@ def in_stages(actions: Sequence[Action]) -> Stages:
         tail += 1  # the event that tells of it
     known: dict[str, list[Action]] = {}
     steps: dict[str, list[Action]] = {}
+    shown: dict[str, list[Action]] = {}
     after: list[Action] = []
     told: list[Action] = []
     for before, action in zip((None, *actions), actions[:tail], strict=False):
@@ -59,10 +73,12 @@ def in_stages(actions: Sequence[Action]) -> Stages:
         told.append(action)
         if not isinstance(action, RecordEvent):
             trial = _trial_of(action)
-            by_trial = known if isinstance(action, PutTrialStatus) else steps
+            by_trial = steps
+            if isinstance(action, PutTrialStatus):
+                by_trial = shown if action.can_wait else known
             (after if trial is None else by_trial.setdefault(trial, [])).extend(told)
             told = []
-    return Stages(_groups(known), _groups(steps), tuple(after), tuple(actions[tail:]))
+    return Stages(_groups(known), _groups(steps), tuple(after), _groups(shown), tuple(actions[tail:]))
 
 
 def _groups(by_trial: dict[str, list[Action]]) -> tuple[tuple[Action, ...], ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -23,7 +24,7 @@ from hpo_operator.kube.errors import ClusterError, NotFoundError, RefusedError, 
 from hpo_operator.kube.metrics_page import fetch_sample
 from hpo_operator.kube.outcomes import Outcomes
 from hpo_operator.kube.prometheus import ask
-from hpo_operator.kube.stages import in_stages
+from hpo_operator.kube.stages import Stages, in_stages
 from hpo_operator.manifests.names import TRIAL_LABEL
 from hpo_operator.manifests.pod import METRICS_PORT, PodSettings
 from hpo_operator.reconcile.actions import Action, AdoptTrial, CreatePod, CreateTrial
@@ -39,8 +40,6 @@ RESYNC_SECONDS = 60.0
 LONGEST_BACKOFF_SECONDS = 60.0
 REFUSAL_SECONDS = 30.0
 """What the API server refused (a Pod by quota or admission, an adoption) is asked for again after this long."""
-STATUS_SECONDS = 1.0
-"""While there is always something to do, the study's status is stored this often."""
 ACTIONS_AT_ONCE = 8
 """Of one study."""
 
@@ -49,11 +48,13 @@ ACTIONS_AT_ONCE = 8
 class WorkerSettings:
     """``sample_seconds``: how often the /metrics of running trials are read, and a silent Prometheus is asked again.
 
+    ``status_seconds``: at most so much later is stored what only people read, to be stored together with what follows.
     ``prometheus``: addresses of the servers that studies may ask, by name.
     """
 
     pod: PodSettings
     sample_seconds: float = 5.0
+    status_seconds: float = 2.0
     prometheus: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -78,7 +79,8 @@ class StudyWorker:
         self._refusals: dict[str, tuple[str, datetime]] = {}
         self._snapshot: Snapshot | None = None
         self._training: tuple[str, ...] = ()
-        self._sample_due = self._status_due = 0.0  # on the event loop's clock
+        self._sample_due = 0.0  # on the event loop's clock
+        self._status_due: float | None = None  # the same; None: nothing waits to be stored
         self._answers: dict[str, Answer] = {}
         self._questions: tuple[Question, ...] = ()
         self._question_due = 0.0  # on the event loop's clock
@@ -120,7 +122,8 @@ class StudyWorker:
                 the API server's CRD is older than this operator and drops a field. To do it again at once would be an
                 endless loop.
         """
-        before: tuple[Action, ...] = ()
+        worked: tuple[Action, ...] = ()
+        showed: tuple[Action, ...] = ()
         while True:
             observed = await self._cluster.observe(self.key)
             if observed is None:
@@ -140,17 +143,31 @@ class StudyWorker:
             self._metrics.decision_seconds.labels(suggests=str(suggests).lower()).observe(loop.time() - began)
             self._snapshot, self._training, self._questions = observed, decision.training, decision.questions
             stages = in_stages(decision.actions)
-            if decision.actions and decision.actions == before:
-                await self._perform_all(snapshot, [stages.status])
-                raise TemporaryError(f"{', '.join(_kinds(before))} had no effect")
+            work, people = stages.work, stages.people
+            if work and work == worked:
+                await self._perform_all(snapshot, [*stages.shown, stages.status])
+            if (work and work == worked) or (people and people == showed):
+                raise TemporaryError(f"{', '.join(_kinds(worked or showed))} had no effect")
             for groups in (stages.known, stages.steps, [stages.after]):
                 await self._perform_all(snapshot, groups)
-            if stages.is_status_alone or loop.time() >= self._status_due:
-                await self._perform_all(snapshot, [stages.status])
-                self._status_due = loop.time() + STATUS_SECONDS
-            before = decision.actions
-            if not decision.actions:
+            shown = await self._show(snapshot, stages)
+            if not work and not shown:
                 return decision
+            worked, showed = work, people if shown else ()
+
+    async def _show(self, snapshot: Snapshot, stages: Stages) -> bool:
+        """Store what people read, if it is time; whether anything was stored."""
+        if not stages.people:
+            self._status_due = None
+            return False
+        now = asyncio.get_running_loop().time()
+        if self._status_due is None:
+            self._status_due = now + self._settings.status_seconds  # of the first change that waits
+        if now < self._status_due and (stages.work or stages.can_wait):
+            return False
+        self._status_due = None
+        await self._perform_all(snapshot, [*stages.shown, stages.status])
+        return True
 
     async def _perform_all(self, snapshot: Snapshot, groups: Iterable[Sequence[Action]]) -> None:
         """The groups side by side, the actions of each in turn. Raises the first error once all have ended."""
@@ -208,13 +225,11 @@ class StudyWorker:
             return None
         status = (self._snapshot.study.get("status") or {}) if self._snapshot else {}
         over = status.get("completionTime") or status.get("phase") == "Invalid"
-        if over and decision.wake_at is None:
+        if over and decision.wake_at is None and self._status_due is None:
             return None
         times = [] if over else [RESYNC_SECONDS]
-        if decision.training:
-            times.append(max(0.0, self._sample_due - asyncio.get_running_loop().time()))
-        if decision.questions:
-            times.append(max(0.0, self._question_due - asyncio.get_running_loop().time()))
+        if self._status_due is not None:
+            times.append(max(0.0, self._status_due - asyncio.get_running_loop().time()))
         if self._refusals:
             times.append(REFUSAL_SECONDS)
         if decision.wake_at is not None:
@@ -222,18 +237,37 @@ class StudyWorker:
         return min(times)
 
     async def _sleep(self, seconds: float) -> None:
-        """Until an event or the time. However many events come, what trains is sampled at its own pace."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):  # Python 3.11's wait_for loses a cancellation that comes with an event
-                await self._woken.wait()
+        """Until an event, news of what trains, or the time. However many events come, Pods are sampled at one pace."""
         loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while True:
+            with suppress(TimeoutError):
+                # Python 3.11's wait_for loses a cancellation that comes with an event.
+                async with asyncio.timeout_at(min(until, self._look_due())):
+                    await self._woken.wait()
+            if await self._has_news() or self._woken.is_set() or loop.time() >= until:
+                return
+
+    def _look_due(self) -> float:
+        """When there may be news that no event tells of."""
+        sample = self._sample_due if self._training else math.inf
+        return min(sample, self._question_due if self._unanswered() else math.inf)
+
+    def _unanswered(self) -> list[Question]:
+        answers = ((question, self._answers.get(question.pod)) for question in self._questions)
+        return [question for question, answer in answers if answer is None or isinstance(answer, Unanswered)]
+
+    async def _has_news(self) -> bool:
+        """Whether a sample or an answer that is due differs from the last."""
+        loop = asyncio.get_running_loop()
+        before = self._samples, self._answers
         if self._training and loop.time() >= self._sample_due:
             self._samples = await self._sample()
             self._sample_due = loop.time() + self._settings.sample_seconds
-        if self._questions and loop.time() >= self._question_due:
+        if self._unanswered() and loop.time() >= self._question_due:
             self._answers = await self._asked()
-            silent = any(isinstance(answer, Unanswered) for answer in self._answers.values())
-            self._question_due = loop.time() + (self._settings.sample_seconds if silent else 0.0)
+            self._question_due = loop.time() + (self._settings.sample_seconds if self._unanswered() else 0.0)
+        return before != (self._samples, self._answers)
 
     async def _asked(self) -> dict[str, Answer]:
         """What the Prometheus servers say to the last decision's questions, all at once."""
@@ -258,50 +292,3 @@ class StudyWorker:
 
 def _kinds(actions: tuple[Action, ...]) -> list[str]:
     return sorted({type(action).__name__ for action in actions})
-
-
-class StudyWorkers:
-    """The workers of all studies. ``wake`` starts one where there is none, until ``stop``. ``ended``: told of ends."""
-
-    def __init__(
-        self, make: Callable[[StudyKey], StudyWorker], ended: Callable[[StudyKey], None] = lambda key: None
-    ) -> None:
-        self._make, self._ended = make, ended
-        self._workers: dict[StudyKey, StudyWorker] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._stopped = False
-
-    def wake(self, key: StudyKey) -> None:
-        """Look at this study soon."""
-        if self._stopped:
-            return
-        worker = self._workers.get(key)
-        if worker is not None:
-            worker.wake()
-            return
-        worker = self._workers[key] = self._make(key)
-        task = asyncio.get_running_loop().create_task(self._serve(worker), name=f"study {key}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _serve(self, worker: StudyWorker) -> None:
-        try:
-            await worker.run()
-        except Exception:
-            log.exception("study %s: unexpected error; it is looked at again with its next event", worker.key)
-        finally:
-            del self._workers[worker.key]
-            self._ended(worker.key)
-        if worker.is_woken:  # an event came while it ended
-            self.wake(worker.key)
-
-    def is_serving(self, key: StudyKey) -> bool:
-        """Whether there may be something left to do for this study."""
-        return key in self._workers
-
-    async def stop(self) -> None:
-        """Cancel all; what was not performed is decided again by the next process. Later events wake nobody."""
-        self._stopped = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)

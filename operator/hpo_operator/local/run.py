@@ -13,7 +13,8 @@ from typing import Any
 import aiohttp
 
 from hpo_operator.kube.cluster import StudyKey
-from hpo_operator.kube.worker import StudyWorker, StudyWorkers, WorkerSettings
+from hpo_operator.kube.worker import StudyWorker, WorkerSettings
+from hpo_operator.kube.workers import StudyWorkers
 from hpo_operator.local.memory_cluster import MemoryCluster
 from hpo_operator.local.pod_launch import base_environment
 from hpo_operator.local.pod_process import NodeSettings
@@ -77,7 +78,8 @@ async def run_study(
     metrics = OperatorMetrics()
     executor = ThreadPoolExecutor(1, thread_name_prefix="decide")
     key = StudyKey(NAMESPACE, name)
-    chosen = WorkerSettings(PodSettings("hpo-trainer"), settings.sample_seconds, settings.prometheus)
+    pods = PodSettings("hpo-trainer")
+    chosen = WorkerSettings(pods, settings.sample_seconds, SHOW_SECONDS, settings.prometheus)
     with ProcessHost() as host:
         environment = base_environment(settings.environ, settings.python_path)
         node = NodeSettings(settings.folder / "processes", host, environment, claim)

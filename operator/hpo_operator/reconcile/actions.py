@@ -38,10 +38,13 @@ class AdoptTrial:
 @dataclass(frozen=True)
 class PutTrialStatus:
     """Replace a trial's status. All of a decision's are stored before its trials are created or their specs patched:
-    what a step was decided from must not go missing, or it could not be decided again (see ``record``)."""
+    what a step was decided from must not go missing, or it could not be decided again (see ``record``).
+
+    ``can_wait``: only what people read has changed, so that the next such change may be stored along with it."""
 
     name: str
     status: TrialStatus
+    can_wait: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,9 +63,10 @@ class DeletePod:
 
 @dataclass(frozen=True)
 class PutStudyStatus:
-    """Replace the study's status."""
+    """Replace the study's status. ``can_wait``: as of a trial's."""
 
     status: StudyStatus
+    can_wait: bool = False
 
 
 @dataclass(frozen=True)

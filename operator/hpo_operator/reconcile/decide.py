@@ -44,7 +44,7 @@ from hpo_operator.reconcile.record import next_decision, recorded
 from hpo_operator.reconcile.snapshot import Raw, Snapshot
 from hpo_operator.reconcile.study_status import Ending
 from hpo_operator.reconcile.trial_state import TrialView, engine_trial, view_trial
-from hpo_operator.reconcile.trial_status import trial_status
+from hpo_operator.reconcile.trial_status import differs_for_people_alone, trial_status
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ class _Deciding:
                     "Normal", "TrialInterrupted", f"trial {trial.name} was interrupted ({status.interruptions})"
                 )
             if status != before:
-                yield PutTrialStatus(trial.name, status)
+                yield PutTrialStatus(trial.name, status, can_wait=differs_for_people_alone(before, status))
 
     def _stops(self, next_steps: Plan, ending: Ending | None) -> set[int]:
         """Trials that run and shall not any more."""
@@ -319,14 +319,14 @@ class _Deciding:
             yield RecordEvent("Warning", "CleaningFailed", new.cleaning)
         if ending is not None and old.completion_time is None:
             yield RecordEvent("Normal" if ending.success else "Warning", ending.reason, ending.message)
-        if new != old:
-            yield PutStudyStatus(new)
+        if new != old and not study_status.is_gpu_time_alone(old, new):
+            yield PutStudyStatus(new, can_wait=study_status.can_wait(old, new))
 
     def _wake_at(self) -> datetime | None:
         due = [at for view in self.views for at in (view.pod_due, view.stalled_at, view.asked_from) if at is not None]
         times = [at for at in due if at > self.now]
-        if (deadline := self.standing.deadline()) is not None and deadline > self.now and self.active:
-            times.append(deadline)
+        if self.active:
+            times += [at for at in (self.standing.deadline(), self.standing.spent_at()) if at and at > self.now]
         refused = names.cleaner_name(self.study.name) in self.snapshot.refusals
         if (again := retention.look_again(self.cleaner, refused, self.now)) is not None:
             times.append(again)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from hpo_operator.api.study import Study, seconds
 from hpo_operator.api.study_status import BestTrial
 from hpo_operator.api.trial import TrialStatus
 from hpo_operator.reconcile import clock, study_status
+from hpo_operator.reconcile.pod_facts import PodFacts
 from hpo_operator.reconcile.study_status import Ending
 from hpo_operator.reconcile.trial_state import TrialView
 
@@ -40,10 +42,20 @@ class Standing:
         """Used by ended Pods, and by running ones until now."""
         at = clock.to_text(self.now)
         ended = sum(view.trial.status.gpu_seconds for view in self.views)
-        running = sum(
-            clock.seconds_between(view.pod.started, at) for view in self.views if view.is_training and view.pod
-        )
+        running = sum(clock.seconds_between(pod.started, at) for pod in self._training())
         return (ended + running * self.gpus) / 3600
+
+    def spent_at(self) -> datetime | None:
+        """When the GPU-hours of the budget run out, if nothing ends or begins meanwhile; None: never."""
+        limit, holding = self.study.spec.budget.gpu_hours, len(self._training()) * self.gpus
+        if limit is None or not holding:
+            return None
+        left = max(0.0, limit - self.gpu_hours()) * 3600 / holding
+        # Times of Pods are whole seconds, so the hours are, too: to look a moment early would be to look again at once.
+        return self.now + timedelta(seconds=math.floor(left) + 1)
+
+    def _training(self) -> list[PodFacts]:
+        return [view.pod for view in self.views if view.is_training and view.pod is not None]
 
     def deadline(self) -> datetime | None:
         """When the wall clock of the budget runs out; None without a limit, and while the clock stands."""

@@ -121,7 +121,7 @@ def folded_status(
         trials=number,
         best=best,
         selector=f"{names.STUDY_LABEL}={study.name}",
-        gpu_hours=round(gpu_hours, 2),  # coarse, so that a running study does not rewrite its status all the time
+        gpu_hours=round(gpu_hours, 2),
         start_time=old.start_time or at,
         suspend_time=(old.suspend_time or at) if suspended else None,
         suspended_seconds=old.suspended_seconds if suspended else suspended_seconds(study, now),
@@ -129,6 +129,20 @@ def folded_status(
         spec_digests=spec_digests(study.spec),
         conditions=[condition(old.conditions, *row, study.generation, at) for row in rows],
     )
+
+
+GPU_GROWTH = 1.05
+
+
+def is_gpu_time_alone(old: StudyStatus, new: StudyStatus) -> bool:
+    """Whether only the GPU time has grown, by too little to be worth a write: it grows all the time."""
+    return old == new.model_copy(update={"gpu_hours": old.gpu_hours}) and new.gpu_hours < GPU_GROWTH * old.gpu_hours
+
+
+def can_wait(old: StudyStatus, new: StudyStatus) -> bool:
+    """Whether a study that was accepted goes on as before, so that the numbers of its trials are all that is new."""
+    kept = ("phase", "observed_generation", "start_time", "completion_time", "spec_digests", "suspended_seconds")
+    return bool(old.conditions) and all(getattr(old, name) == getattr(new, name) for name in kept)
 
 
 def refused_status(

@@ -42,6 +42,17 @@ def trial_status(view: TrialView, spec: StudySpec, study_ended: bool, now: datet
     )
 
 
+FOR_PEOPLE = {"observed_generation", "phase", "reason", "message", "conditions", "pod"}
+"""Of a trial that runs. Its Pod is found by the trial's number of attempts; the name is stored to miss it later."""
+
+
+def differs_for_people_alone(old: TrialStatus, new: TrialStatus) -> bool:
+    """Whether nothing has changed that a decision could depend on, of a trial that has not ended."""
+    if new.phase in ENDED or old.phase in ENDED:
+        return False
+    return all(getattr(old, name) == getattr(new, name) for name in TrialStatus.model_fields if name not in FOR_PEOPLE)
+
+
 def is_promotable(trial: HpoTrial, spec: StudySpec) -> bool:
     """Whether a scheduler may still give a measured trial more of the fidelity."""
     more = spec.fidelity is not None and trial.spec.resource < spec.fidelity.max
