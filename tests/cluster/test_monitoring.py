@@ -63,9 +63,8 @@ def test_every_panel_and_alert_finds_its_series(observed: Observed) -> None:
         print(f"{question.where:45} {'needs a GPU' if needs_gpu else series:>12}  {question.text}")
         if not series and not needs_gpu:
             missing.append(question)
-    pictures = Path(os.environ.get("HPO_PICTURES") or os.devnull)
-    if pictures.is_dir():
+    if "HPO_PICTURES" in os.environ:  # make test-monitoring
         for board in ("study", "trial", "operator"):
-            to = pictures / f"dashboard-{board}.png"
+            to = Path(os.environ["HPO_PICTURES"]) / f"dashboard-{board}.png"
             panels.draw(board, observed.server, observed.variables, observed.start, observed.end, to)
     assert missing == []

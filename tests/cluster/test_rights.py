@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from hpo_operator.manifests.rbac import LEASE_RULES, RULES
 from stand.control_plane import ControlPlane
 from stand.operator_process import ACCOUNT, NAMESPACE, OperatorProcess
+from stand.rights import Right, granted
 from stand.studies import Studies, toy_study
 
 pytestmark = pytest.mark.cluster
-
-Right = tuple[str, str, str]
-"""API group, resource (with its subresource), verb."""
-
-
-def granted(rules: list[dict[str, Any]]) -> set[Right]:
-    return {
-        (group, resource, verb)
-        for rule in rules
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
 
 
 def asked_for(plane: ControlPlane) -> dict[Right, set[str]]:

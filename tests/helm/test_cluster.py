@@ -20,6 +20,7 @@ from stand.cluster import start_process_node
 from stand.control_plane import ControlPlane
 from stand.daemons import Daemon
 from stand.helm import Helm, HelmError
+from stand.rights import granted
 from stand.studies import Studies, toy_study
 
 pytestmark = pytest.mark.cluster
@@ -86,17 +87,7 @@ def rights(plane: ControlPlane, namespace: str) -> set[tuple[str, str, str]]:
     }
     told = plane.kubectl("create", f"--as={ACCOUNT}", "-o", "json", "-f", "-", input_text=json.dumps(review))
     rules = json.loads(told)["status"]["resourceRules"]
-    return {right for right in triples(rules) if right[0] != "authorization.k8s.io"}
-
-
-def triples(rules: list[Raw]) -> set[tuple[str, str, str]]:
-    return {
-        (group, resource, verb)
-        for rule in rules
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
+    return {right for right in granted(rules) if right[0] != "authorization.k8s.io"}
 
 
 def previous_version(chart: Path, folder: Path) -> Path:
@@ -157,14 +148,14 @@ def monitoring_crd(kind: str) -> Raw:
 
 def test_rights_are_the_generated_rules_and_no_more(plane: ControlPlane, cluster_helm: Helm, chart: Path) -> None:
     install(cluster_helm, "install", chart, values={"replicaCount": 0})
-    assert rights(plane, "default") == triples(RULES)
-    assert rights(plane, NAMESPACE) == triples(RULES) | triples(LEASE_RULES)
+    assert rights(plane, "default") == granted(RULES)
+    assert rights(plane, NAMESPACE) == granted(RULES) | granted(LEASE_RULES)
     plane.kubectl("create", "rolebinding", "bob", "--clusterrole=edit", "--user=bob")
     may = {verb: plane.kubectl("auth", "can-i", verb, "hpostudies", "--as=bob").strip() for verb in ("create", "watch")}
     assert may == {"create": "yes", "watch": "yes"}
     install(cluster_helm, "upgrade", chart, values={"replicaCount": 0, "watchNamespaces": ["default"]})
-    assert rights(plane, "default") == triples(RULES)
-    assert rights(plane, NAMESPACE) == triples(LEASE_RULES)
+    assert rights(plane, "default") == granted(RULES)
+    assert rights(plane, NAMESPACE) == granted(LEASE_RULES)
     assert rights(plane, "kube-system") == set()
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import Metric, generate_latest
 
-from hpo_operator.telemetry.metrics import OperatorMetrics
+from hpo_operator.kube.errors import ClusterError
+from hpo_operator.telemetry.metrics import ERRORS, OperatorMetrics
 from stand.prometheus import NoPrometheusError, ensure
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/metrics.md"
@@ -80,3 +81,7 @@ def test_the_causes_of_failures_are_bounded() -> None:
     counted = metrics.registry.get_sample_value
     assert counted("hpo_trial_outcomes_total", {"outcome": "failed", "cause": "OutOfMemory"}) == 1
     assert counted("hpo_trial_outcomes_total", {"outcome": "failed", "cause": "Other"}) == 2
+
+
+def test_each_kind_of_error_is_counted_from_the_start() -> None:
+    assert set(ERRORS) == {kind.__name__ for kind in ClusterError.__subclasses__()}

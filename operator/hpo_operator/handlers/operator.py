@@ -46,9 +46,11 @@ class LeaseLostError(Exception):
 async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
     """Serve until ``stop`` is set. ``on_ready`` is called once the watches have begun.
 
-    The lease has connections of its own: however many requests wait for theirs, it is renewed.
+    With a lease: stand by until it is held. The lease has connections of its own: however many requests wait for
+    theirs, it is renewed.
 
-    With a lease: stand by until it is held. Raises LeaseLostError when it is lost; to begin anew is to start again.
+    Raises:
+        LeaseLostError: it is lost; to begin anew is to start again.
     """
     metrics = OperatorMetrics()
     metrics.build.labels(version=installed_version()).set(1)

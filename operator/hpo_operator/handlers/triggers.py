@@ -1,7 +1,7 @@
-"""Every trigger of the operator, on one screen. A trigger decides nothing: it names the study to look at.
+"""Every trigger of the operator, on one screen. A trigger decides nothing: it hands on what a watch has seen.
 
 Only ``on.event`` handlers are used: they add no finalizer, no annotation and no memory of their own, so an object can
-always be deleted, also when the operator is down.
+always be deleted, also when the operator is down. A trial that a user made gets its study's label, and nothing else.
 """
 
 from __future__ import annotations

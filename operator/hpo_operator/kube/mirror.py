@@ -160,6 +160,8 @@ def _slim_pod(raw: Raw) -> Raw:
 
 METADATA = ("name", "namespace", "uid", "generation", "creationTimestamp", "deletionTimestamp")
 POD_STATUS = ("phase", "reason", "message", "podIP", "conditions", "containerStatuses", "initContainerStatuses")
+WORD = 40
+"""Characters of what may well stand in other objects, too: names, uids, times, reasons."""
 _SLIM: Mapping[Kind, Callable[[Raw], Raw]] = {
     "hpostudies": _slim_study,
     "hpotrials": _slim_trial,
@@ -172,9 +174,9 @@ def _only(raw: Raw, keys: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _interned(value: Any) -> Any:
-    """The same, with one copy of each key: JSON comes with its own for each object, and there are thousands."""
+    """The same, with one copy of each key and word: JSON comes with its own for each of thousands of objects."""
     if isinstance(value, dict):
         return {sys.intern(key): _interned(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_interned(inner) for inner in value]
-    return value
+    return sys.intern(value) if isinstance(value, str) and len(value) <= WORD else value

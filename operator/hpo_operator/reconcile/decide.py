@@ -216,8 +216,10 @@ class _Deciding:
                 yield RecordEvent(
                     "Normal", "TrialInterrupted", f"trial {trial.name} was interrupted ({status.interruptions})"
                 )
-            if status != before:
-                yield PutTrialStatus(trial.name, status, can_wait=differs_for_people_alone(before, status))
+            can_wait = differs_for_people_alone(before, status)
+            begins = can_wait and status.reason == "PodNotSeen" and not before.reason  # which is not worth a write
+            if status != before and not begins:
+                yield PutTrialStatus(trial.name, status, can_wait)
 
     def _stops(self, next_steps: Plan, ending: Ending | None) -> set[int]:
         """Trials that run and shall not any more."""

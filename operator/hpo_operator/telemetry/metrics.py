@@ -88,7 +88,7 @@ class OperatorMetrics:
         )
         self.decision_seconds = Histogram(
             "hpo_decision_duration_seconds",
-            "One decision; suggests: whether it began or promoted a trial, model fits included.",
+            "One decision; suggests: whether it began a trial, model fits included.",
             ("suggests",),
             buckets=DECISION_BUCKETS,
             registry=self.registry,
