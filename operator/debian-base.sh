@@ -6,7 +6,17 @@ buildah=$1 image=$2
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 
-debootstrap --variant=minbase bookworm "$root" "${MIRROR:-http://deb.debian.org/debian}"
+mirror=${MIRROR:-http://deb.debian.org/debian}
+debootstrap --variant=minbase bookworm "$root" "$mirror"
+# As in that image: updates, and above all security updates, are known to apt, and are in it already.
+cat >"$root/etc/apt/sources.list" <<END
+deb $mirror bookworm main
+deb $mirror bookworm-updates main
+deb ${SECURITY_MIRROR:-${mirror}-security} bookworm-security main
+END
+chroot "$root" apt-get -qq update
+DEBIAN_FRONTEND=noninteractive chroot "$root" apt-get -qq --yes upgrade
+rm "$root/etc/resolv.conf" "$root/etc/hostname" # copies of this machine's
 rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/log/* \
   "$root"/usr/share/man "$root"/usr/share/info "$root"/usr/share/locale
 find "$root/usr/share/doc" -type f ! -name copyright -delete

@@ -13,7 +13,7 @@ IMAGE_FLAGS ?=
 .PHONY: image-operator image-trainer image-check image-check-trainer image-base lock
 
 image-operator: ## the operator's image
-	$(BUILDER) build $(IMAGE_FLAGS) --file operator/Dockerfile --tag $(OPERATOR_IMAGE) .
+	$(BUILDER) build $(IMAGE_FLAGS) --build-arg VERSION=$(VERSION) --file operator/Dockerfile --tag $(OPERATOR_IMAGE) .
 
 image-trainer: ## the trainer's image, for CUDA or with VARIANT=cpu
 	$(BUILDER) build $(IMAGE_FLAGS) --build-arg VARIANT=$(VARIANT) --file trainer-image/Dockerfile --tag $(TRAINER_IMAGE) .

@@ -5,7 +5,9 @@ builder=$1 image=$2
 shift 2
 
 if [ "$(basename "$builder")" != buildah ]; then
-  exec "$builder" run --rm --read-only --tmpfs /tmp --entrypoint env "$image" "$@"
+  program=$1
+  shift
+  exec "$builder" run --rm --read-only --tmpfs /tmp --entrypoint "$program" "$image" "$@"
 fi
 container=$("$builder" from --pull-never "$image")
 trap '"$builder" rm "$container" >/dev/null' EXIT

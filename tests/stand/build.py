@@ -23,7 +23,7 @@ from stand.debian import DebianError, PrivateApt, release
 KUBERNETES_VERSION = "1.20.2"
 RECIPE = Path(__file__).with_name("build_kubernetes.sh")
 SERVERS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
-BUILT = (*SERVERS, "kubelet")
+OF_A_NODE = ("kubelet", "kube-proxy")
 PACKAGES = (
     "golang-1.19-go",
     "golang-1.19-src",
@@ -40,7 +40,7 @@ class BuildError(Exception):
 
 @dataclass(frozen=True)
 class Assets:
-    """Where each binary of the control plane lies; ``kubelet`` only where it was built here."""
+    """Where each binary of the control plane lies; those of a node only where they were built here."""
 
     etcd: Path
     kube_apiserver: Path
@@ -48,6 +48,7 @@ class Assets:
     kube_scheduler: Path
     kubectl: Path
     kubelet: Path | None
+    kube_proxy: Path | None
 
 
 def cache_directory(environ: Mapping[str, str]) -> Path:
@@ -63,12 +64,12 @@ def find(environ: Mapping[str, str]) -> Assets | None:
     given = environ.get("KUBEBUILDER_ASSETS")
     places = [Path(given)] if given else []
     places.append(cache_directory(environ))
-    found = {name: _first(places, name) for name in ("etcd", *SERVERS, "kubelet")}
+    found = {name: _first(places, name) for name in ("etcd", *SERVERS)}
     on_path = shutil.which("kubectl", path=environ.get("PATH"))
     found["kubectl"] = _first(places[:-1], "kubectl") or (Path(on_path) if on_path else _first(places, "kubectl"))
-    kubelet = found.pop("kubelet")
+    kubelet, kube_proxy = (_first(places, name) for name in OF_A_NODE)
     paths = {name.replace("-", "_"): path for name, path in found.items() if path is not None}
-    return Assets(kubelet=kubelet, **paths) if len(paths) == len(found) else None
+    return Assets(kubelet=kubelet, kube_proxy=kube_proxy, **paths) if len(paths) == len(found) else None
 
 
 def _first(places: list[Path], name: str) -> Path | None:

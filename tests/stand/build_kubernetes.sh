@@ -42,5 +42,5 @@ EOF
 # `make` and not `go build`: the tree lacks its generated files.
 cd "$tree"
 CGO_ENABLED=0 KUBE_GIT_VERSION_FILE=$work/version make \
-  WHAT="cmd/kube-apiserver cmd/kube-controller-manager cmd/kube-scheduler cmd/kubelet"
-cp _output/local/go/bin/kube{-apiserver,-controller-manager,-scheduler,let} "$out"
+  WHAT="cmd/kube-apiserver cmd/kube-controller-manager cmd/kube-scheduler cmd/kubelet cmd/kube-proxy"
+cp _output/local/go/bin/kube{-apiserver,-controller-manager,-scheduler,let,-proxy} "$out"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import subprocess
 from pathlib import Path
@@ -44,7 +45,9 @@ AUDIT_POLICY = {
 """What service accounts asked for, but those of the controllers; of Pods that they create, the whole object."""
 
 
-def apiserver(binary: Path, keys: Credentials, etcd_port: int, port: int, audit_policy: Path, audit: Path) -> Command:
+def apiserver(
+    binary: Path, keys: Credentials, etcd_port: int, address: str, port: int, audit_policy: Path, audit: Path
+) -> Command:
     """``audit``: the log, to which the server appends a line of JSON for each request that the policy names."""
     audit_policy.write_text(json.dumps(AUDIT_POLICY))
     return [
@@ -52,20 +55,28 @@ def apiserver(binary: Path, keys: Credentials, etcd_port: int, port: int, audit_
         f"--audit-policy-file={audit_policy}",
         f"--audit-log-path={audit}",
         f"--etcd-servers=http://127.0.0.1:{etcd_port}",
-        "--bind-address=127.0.0.1",
-        "--advertise-address=127.0.0.1",
-        "--endpoint-reconciler-type=none",  # the `kubernetes` Service may not point at a loopback address
+        f"--bind-address={address}",
+        f"--advertise-address={address}",
+        *_endpoints(address),
         f"--secure-port={port}",
         f"--cert-dir={keys.directory}",
         f"--tls-cert-file={keys.server_certificate}",
         f"--tls-private-key-file={keys.server_key}",
         f"--token-auth-file={keys.token_file}",
         "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        f"--kubelet-client-certificate={keys.kubelet_client_certificate}",
+        f"--kubelet-client-key={keys.kubelet_client_key}",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={keys.service_account_key}",
         f"--service-account-signing-key-file={keys.service_account_key}",
         "--service-cluster-ip-range=10.96.0.0/16",
     ]
+
+
+def _endpoints(address: str) -> list[str]:
+    """The Service `kubernetes` may not point at a loopback address."""
+    return ["--endpoint-reconciler-type=none"] if ipaddress.ip_address(address).is_loopback else []
 
 
 def controller_manager(binary: Path, kubeconfig: Path, keys: Credentials) -> Command:

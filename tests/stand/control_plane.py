@@ -1,4 +1,4 @@
-"""A real Kubernetes control plane on 127.0.0.1: etcd, API server, controller manager, scheduler; RBAC is on."""
+"""A real Kubernetes control plane on one address: etcd, API server, controller manager, scheduler; RBAC is on."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from typing import Any
 from hpo_operator.local.process_group import ProcessHost
 from stand import components, daemons
 from stand.build import Assets
-from stand.credentials import ADMIN, Credentials, write_kubeconfig
+from stand.credentials import ADMIN, IDENTITIES, Credentials, write_kubeconfig
 from stand.daemons import Daemon
 
+LOOPBACK = "127.0.0.1"
 PORTS = ("etcd", "etcd-peer", "apiserver")
 READY_SECONDS = 60.0
 STOP_SECONDS = 1.0
@@ -45,7 +46,9 @@ class ControlPlane:
     ``stop`` by themselves leave them running detached, for another program to find by the same directory.
     """
 
-    def __init__(self, directory: Path, assets: Assets | None = None) -> None:
+    def __init__(self, directory: Path, assets: Assets | None = None, address: str = LOOPBACK) -> None:
+        """``address``: the API server's, one of this machine; containers reach no loopback address."""
+        self.address = address
         self.directory = directory.resolve()
         self.kubeconfig = self.directory / "kubeconfig"
         self.credentials = Credentials(self.directory / "credentials")
@@ -64,7 +67,7 @@ class ControlPlane:
 
     @property
     def server(self) -> str:
-        return f"https://127.0.0.1:{self._ports['apiserver']}"
+        return f"https://{self.address}:{self._ports['apiserver']}"
 
     @cached_property
     def minor_version(self) -> int:
@@ -84,7 +87,7 @@ class ControlPlane:
         self.require_stopped()
         self._remove_own_files()
         (self.directory / "logs").mkdir(parents=True, exist_ok=True)
-        self.credentials.create()
+        self.credentials.create([self.address])
         self._ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
         self._write_kubeconfigs()
         self.launch("etcd", self._etcd())
@@ -205,9 +208,8 @@ class ControlPlane:
 
     def _apiserver(self) -> list[str | Path]:
         policy, ports = self.directory / "audit-policy.json", self._ports
-        return components.apiserver(
-            self._assets.kube_apiserver, self.credentials, ports["etcd"], self.port, policy, self._audit_log
-        )
+        binary, keys = self._assets.kube_apiserver, self.credentials
+        return components.apiserver(binary, keys, ports["etcd"], self.address, self.port, policy, self._audit_log)
 
     @property
     def _audit_log(self) -> Path:
@@ -219,19 +221,20 @@ class ControlPlane:
         return [event for event in events if event["user"]["username"] == f"system:serviceaccount:{account}"]
 
     def _controller_manager(self) -> list[str | Path]:
-        kubeconfig = self._kubeconfig_of("controller-manager")
+        kubeconfig = self.kubeconfig_of("controller-manager")
         return components.controller_manager(self._assets.kube_controller_manager, kubeconfig, self.credentials)
 
     def _scheduler(self) -> list[str | Path]:
-        return components.scheduler(self._assets.kube_scheduler, self._kubeconfig_of("scheduler"))
+        return components.scheduler(self._assets.kube_scheduler, self.kubeconfig_of("scheduler"))
 
-    def _kubeconfig_of(self, identity: str) -> Path:
+    def kubeconfig_of(self, identity: str) -> Path:
+        """Of one of ``IDENTITIES``: a component's own."""
         return self.kubeconfig if identity == ADMIN else self.directory / "kubeconfigs" / f"{identity}.yaml"
 
     def _write_kubeconfigs(self) -> None:
-        for identity in (ADMIN, "controller-manager", "scheduler"):
+        for identity in IDENTITIES:
             token = self.credentials.token(identity)
-            write_kubeconfig(self._kubeconfig_of(identity), self.server, self.credentials.authority, token)
+            write_kubeconfig(self.kubeconfig_of(identity), self.server, self.credentials.authority, token)
 
     def answers(self, path: str) -> bool:
         """Whether a GET of ``path`` succeeds."""
@@ -286,7 +289,7 @@ class ControlPlane:
 
 
 def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]  # all open at once, so all different
+    sockets = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]  # all open at once, so all different
     ports: list[int] = [each.getsockname()[1] for each in sockets]
     for each in sockets:
         each.close()

@@ -22,6 +22,19 @@ async def make_claim(kube: client.ApiClient, namespace: str, name: str, host_dir
     await api.create(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims", _claim(volume, name, size))
 
 
+def local_claim(namespace: str, name: str, host_dir: Path, node: str, size: str = "10Gi") -> list[Json]:
+    """A volume of a node's own disk, and its claim. Unlike a hostPath, a kubelet gives it to the Pod's ``fsGroup``."""
+    volume = f"{namespace}-{name}"
+    made = _volume(volume, namespace, name, host_dir, size)
+    path = made["spec"].pop("hostPath")["path"]
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
+    affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}}
+    made["spec"] |= {"local": {"path": path}, "nodeAffinity": affinity}
+    claim = _claim(volume, name, size)
+    claim["metadata"]["namespace"] = namespace
+    return [made, claim]
+
+
 def volume_folders(volumes: Path, checkpoints: Path) -> dict[str, Path]:
     """Claim name -> folder: those of ``hpo run``, and an empty one for checkpoints, which uids keep apart anyway."""
     shutil.rmtree(checkpoints, ignore_errors=True)

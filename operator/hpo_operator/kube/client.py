@@ -43,12 +43,19 @@ async def load_configuration(kubeconfig: str | None = None) -> Any:
         _require_file(kubeconfig)
     configuration = client.Configuration()
     try:
-        await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+        if kubeconfig is None and not _usual_kubeconfig():  # the client would warn of a Pod that has none
+            _load_service_account(configuration)
+        else:
+            await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
     except config.ConfigException as error:
-        if kubeconfig is not None:
-            raise ConfigurationError(f"{kubeconfig}: {error}") from error
-        _load_service_account(configuration)
+        raise ConfigurationError(f"{kubeconfig or 'kubeconfig'}: {error}") from error
     return configuration
+
+
+def _usual_kubeconfig() -> bool:
+    """Whether there is a file where ``$KUBECONFIG`` says, or ``~/.kube/config``."""
+    places = config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION.split(config.kube_config.ENV_KUBECONFIG_PATH_SEPARATOR)
+    return any(Path(place).expanduser().is_file() for place in places if place)
 
 
 def context_namespace() -> str:
