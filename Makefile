@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 STUDY ?= crds/examples/01-brain-tissue.yaml
 CLUSTER ?= .cluster
 
-.PHONY: help install demo demo-cluster test check bench-documents fix manifests cluster-up cluster-down bench-latency bench-latency-study bench-oom chaos storm fuzz test-monitoring clean
+.PHONY: help install demo demo-cluster test check bench-documents fix manifests cluster-up cluster-down bench-latency bench-latency-study bench-oom chaos storm e2e-node fuzz test-monitoring clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -110,6 +110,11 @@ bench-oom: $(VENV)/.installed .bench-venvs/optuna/.installed .bench-venvs/skopt/
 STAND := OMP_NUM_THREADS=1 PYTHONPATH=operator:trainer-image:tests:benchmarks $(BIN)/python -m
 storm: $(VENV)/.installed ## every Pod of a study is taken away once, on a real API server
 	$(STAND) storm
+
+# The images' layers are kept between two runs; apt's are then those of the first.
+e2e-node: $(VENV)/.installed $(DATA)/brain.npz ## a study in real containers under a real kubelet, on this machine; root and buildah; a quarter of an hour
+	BUILDAH_LAYERS=true $(MAKE) image-operator image-trainer VARIANT=cpu BUILDER=buildah REGISTRY=
+	OMP_NUM_THREADS=1 PYTHONPATH=operator:tests:benchmarks $(BIN)/python -m node $(STUDY)
 
 fuzz: $(VENV)/.installed ## 10 000 mutated studies through the parser, the schema, the simulation and a real API server
 	$(STAND) fuzz

@@ -10,7 +10,7 @@ VARIANT ?= cuda
 # Further flags of the build, such as --volume for a proxy's certificate.
 IMAGE_FLAGS ?=
 
-.PHONY: image-operator image-trainer image-check image-check-trainer image-base lock
+.PHONY: image-operator image-trainer image-check image-check-trainer image-sizes image-base sbom lock
 
 image-operator: ## the operator's image
 	$(BUILDER) build $(IMAGE_FLAGS) --build-arg VERSION=$(VERSION) --file operator/Dockerfile --tag $(OPERATOR_IMAGE) .
@@ -23,6 +23,15 @@ image-check: image-operator ## build the operator's image and run it
 
 image-check-trainer: image-trainer ## the same for the trainer's
 	operator/check-image.sh $(BUILDER) TRAINER $(TRAINER_IMAGE)
+
+image-sizes: ## what the operator's image takes, compressed and unpacked, and which parts of it
+	operator/image-sizes.sh $(BUILDER) $(OPERATOR_IMAGE)
+
+sbom: ## what the two images contain, as CycloneDX, in dist/
+	mkdir -p dist
+	for image in $(OPERATOR_IMAGE) $(TRAINER_IMAGE); do \
+	  operator/run-in-image.sh $(BUILDER) $$image python -c "$$(cat operator/sbom.py)" $$image \
+	    >dist/$$(basename $${image%:*}).cdx.json || exit 1; done
 
 image-base: ## debian:bookworm-slim from Debian's packages, where no registry can be reached (root, buildah)
 	operator/debian-base.sh $(BUILDER) docker.io/library/debian:bookworm-slim

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -63,6 +65,28 @@ def command(pod: dict[str, Any], container: str, token: Path, server_port: int) 
     options = ["--isolation", "chroot", "--user", user, "--volume", f"{token}:{MOUNT}:ro"]
     options += [f"--env={name}={value}" for name, value in variables.items()]
     return [str(shutil.which("buildah")), "run", *options, container, "--", *described["command"]]
+
+
+def test_the_bill_of_materials_names_what_is_locked_and_what_debian_records(container: str) -> None:
+    script = (ROOT / "operator/sbom.py").read_text()
+    run = [
+        "buildah",
+        "run",
+        "--isolation",
+        "chroot",
+        container,
+        "--",
+        "python",
+        "-c",
+        script,
+        f"hpo-operator:{VERSION}",
+    ]
+    found = json.loads(subprocess.check_output(run, text=True))["components"]
+    python = {each["name"]: each["version"] for each in found if each["purl"].startswith("pkg:pypi/")}
+    locked = re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "operator/requirements.lock").read_text(), flags=re.MULTILINE)
+    assert python == dict(locked) | {"hpo-operator": VERSION}
+    debian = {each["name"] for each in found if each["purl"].startswith("pkg:deb/debian/")}
+    assert {"libc6", "libssl3", "python3.11-minimal"} <= debian and len(debian) == len(found) - len(python)
 
 
 def test_the_image_runs_a_study(

@@ -19,7 +19,7 @@ from node.inside import CGROUP
 from node.report import report
 from node.timeline import Timeline
 from stand import helm
-from stand.build import BuildError, ensure
+from stand.build import BuildError, build_lock, ensure
 from stand.cluster import SOURCE_ROOTS
 from stand.helm import NoHelmError
 
@@ -84,7 +84,8 @@ def main() -> int:
         print("error: a kubelet and real containers need root", file=sys.stderr)
         return 1
     try:
-        return run(options.study, options.dir.resolve(), options.volumes)
+        with build_lock(options.dir.resolve()):
+            return run(options.study, options.dir.resolve(), options.volumes)
     except (BuildError, NoHelmError, programs.NoProgramsError, images.NoImageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -63,7 +63,7 @@ class Journey:
         self._plane.kubectl("apply", "-f", "-", input_text=yaml.safe_dump(self._study))
 
         def trained() -> bool:
-            return any(epochs(self._trials.log(name_of(pod))) for pod in self._trials.all())
+            return any(epochs(self._trials.log(pod)) for pod in self._trials.all())
 
         self._until(trained, "no trial trained")
 
@@ -91,7 +91,7 @@ class Journey:
         def found_one() -> bool:
             nonlocal taken
             for pod in self._trials.running():
-                log = self._trials.log(name_of(pod))
+                log = self._trials.log(pod)
                 long = int(self._resource(pod)) - max(epochs(log), default=0) >= CHECKPOINTED
                 if len(epochs(log)) >= CHECKPOINTED and long:
                     taken = name_of(pod)
@@ -102,8 +102,8 @@ class Journey:
         self._plane.kubectl("-n", STUDIES, "delete", "pod", taken)  # returns once the Pod is gone
         trial, _, rest = taken.rpartition("-a")
         again = f"{trial}-a{int(rest) + 1}"
-        self._until(lambda: resumed_after(self._trials.log(again)) is not None, f"{again} never resumed")
-        found = resumed_after(self._trials.log(again)) or 0
+        self._until(lambda: resumed_after(self._trials.log_of(again)) is not None, f"{again} never resumed")
+        found = resumed_after(self._trials.log_of(again)) or 0
         told = f"resumed after epoch {found}"
         self._timeline.check(f"{taken}, deleted: the next attempt", told, found >= CHECKPOINTED)
         counted = self._get("hpotrials", trial.rpartition("-r")[0])["status"].get("interruptions")
@@ -151,7 +151,7 @@ class Journey:
         pods = self._trials.all()
         alive = [name_of(pod) for pod in pods if pod["status"]["phase"] in ("Pending", "Running")]
         self._timeline.check("trial Pods that are left running", ", ".join(alive) or "none", not alive)
-        log = self._trials.log(name_of(pods[-1]))
+        log = self._trials.log(pods[-1])
         self._timeline.check("a trial's log, through the kubelet", log.splitlines()[-1], bool(epochs(log)))
         refused = [e for e in self._plane.audited(f"{NAMESPACE}:{RELEASE}") if e["responseStatus"].get("code") == 403]
         self._timeline.check("requests of the operator that RBAC refused", str(len(refused)), not refused)

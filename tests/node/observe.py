@@ -40,12 +40,20 @@ class Pods:
             if pod["status"].get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
         ]
 
-    def log(self, name: str) -> str:
+    def log(self, pod: Raw) -> str:
         """Through the kubelet; empty where there is none yet, or none any more."""
-        try:
-            return str(self.plane.request("GET", f"{self._path}/{name}/log"))
-        except urllib.error.HTTPError:  # 400, 404 or, where the container is being made, 500
+        if start_seconds(pod) is None:
             return ""
+        try:
+            return str(self.plane.request("GET", f"{self._path}/{name_of(pod)}/log"))
+        except urllib.error.HTTPError as error:
+            if error.code != 404:
+                raise
+            return ""
+
+    def log_of(self, name: str) -> str:
+        """The same, by name; empty while there is no such Pod."""
+        return next((self.log(pod) for pod in self.all() if name_of(pod) == name), "")
 
     def execute(self, name: str, *command: str) -> str:
         """What a command in the Pod's container prints; what kubectl says where it fails."""

@@ -65,6 +65,7 @@ def apiserver(
         f"--token-auth-file={keys.token_file}",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
+        "--kubelet-preferred-address-types=InternalIP",  # its name is nowhere in a DNS
         f"--kubelet-client-certificate={keys.kubelet_client_certificate}",
         f"--kubelet-client-key={keys.kubelet_client_key}",
         "--service-account-issuer=https://kubernetes.default.svc",
