@@ -57,7 +57,7 @@ def run(study: Path, folder: Path, volumes: Path) -> int:
         tidy(folder)
     timeline.stages += map(tuple, told["stages"])
     timeline.checks, timeline.facts = list(map(tuple, told["checks"])), told["facts"]
-    if code == 0:
+    if timeline.facts:  # it came to its end, well or not
         report(timeline, made, study)
     print(f"exit code {code}; logs: {folder / 'logs'}")
     return code
@@ -86,7 +86,7 @@ def main() -> int:
     try:
         with build_lock(options.dir.resolve()):
             return run(options.study, options.dir.resolve(), options.volumes)
-    except (BuildError, NoHelmError, programs.NoProgramsError, images.NoImageError) as error:
+    except (BuildError, NoHelmError, programs.NoProgramsError, images.ImageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 

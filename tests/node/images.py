@@ -13,8 +13,8 @@ OPERATOR, TRAINER = "localhost/hpo-operator", "localhost/hpo-trainer"
 PAUSE = "localhost/pause:catatonit"
 
 
-class NoImageError(Exception):
-    """An image is not there; the message says how to make it."""
+class ImageError(Exception):
+    """An image is missing or cannot be read; the message says which, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def archive(repository: str, folder: Path) -> Image:
     name = f"{repository}:{VERSION}"
     target = folder / f"{repository.rpartition('/')[2]}.tar"
     if _buildah("inspect", "--type", "image", name).returncode:
-        raise NoImageError(f"no image {name}: make image-operator image-trainer VARIANT=cpu")
+        raise ImageError(f"no image {name}: make image-operator image-trainer VARIANT=cpu")
     _do("push", "--quiet", name, f"docker-archive:{target}:{name}")
     return Image(name, target, target.stat().st_size)
 
@@ -52,7 +52,7 @@ def pause(program: Path, folder: Path) -> Image:
 def _do(*arguments: str) -> str:
     done = _buildah(*arguments)
     if done.returncode:
-        raise NoImageError(f"`buildah {' '.join(arguments)}` ended with {done.returncode}: {done.stderr.strip()}")
+        raise ImageError(f"`buildah {' '.join(arguments)}` ended with {done.returncode}: {done.stderr.strip()}")
     return done.stdout
 
 

@@ -11,13 +11,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from node import machine, programs
-from node.images import Image
+from node.images import Image, ImageError
 from node.journey import Journey
 from node.real_node import ADDRESS, RealNode
 from node.timeline import Timeline
 from stand import helm
 from stand.build import ensure
-from stand.control_plane import ControlPlane
+from stand.control_plane import ControlPlane, ControlPlaneError
+from stand.daemons import DaemonError
+from stand.helm import HelmError
 
 CGROUP = "hpo-node"
 
@@ -34,6 +36,9 @@ def main(folder: Path, study: Path) -> int:
             with timeline.stage("etcd, API server, controller manager, scheduler"):
                 running.enter_context(plane)
             _travel(plane, folder, study, images, timeline)
+    except (ControlPlaneError, DaemonError, ImageError, HelmError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     finally:
         (folder / "timeline.json").write_text(json.dumps(dataclasses.asdict(timeline)))
     return 0 if timeline.good else 1

@@ -9,7 +9,7 @@ import urllib.error
 from pathlib import Path
 from typing import Any
 
-from node.images import PAUSE, Image
+from node.images import PAUSE, Image, ImageError
 from node.programs import NoProgramsError, Programs
 from stand.build import Assets
 from stand.control_plane import ControlPlane
@@ -44,7 +44,7 @@ class RealNode:
         """Unpack an image where the kubelet looks for it."""
         done = self._ctr("--namespace", "k8s.io", "images", "import", str(image.archive))
         if done.returncode:
-            raise RuntimeError(f"ctr images import {image.archive}: {done.stderr.strip()}")
+            raise ImageError(f"ctr images import {image.archive}: {done.stderr.strip()}")
 
     def start(self) -> None:
         """The kubelet and kube-proxy; returns once the scheduler may place Pods here."""

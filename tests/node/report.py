@@ -63,8 +63,6 @@ def _parts(timeline: Timeline, images: list[Image], study: Path) -> list[str]:
 
 
 def _facts(facts: dict[str, Any]) -> list[str]:
-    if not facts:
-        return ["The study did not come to its end."]
     starts = facts["podStartSeconds"]
     return [
         f"{facts['pods']} Pods of trials. From a Pod's creation to its container's start: {starts['median']:.0f} s "
