@@ -28,6 +28,8 @@ done
 rm -r "$debs"
 find "$root/usr/share/doc" -type f ! -name copyright -delete
 # What the packages' own scripts would do, and only they.
+rmdir "$root/var/run"
+ln -s /run "$root/var/run"
 if [ -d "$root/usr/share/ca-certificates" ]; then
   mkdir -p "$root/etc/ssl/certs"
   find "$root/usr/share/ca-certificates" -name '*.crt' | sort | xargs cat >"$root/etc/ssl/certs/ca-certificates.crt"
