@@ -48,7 +48,7 @@ async def load_configuration(kubeconfig: str | None = None) -> Any:
         else:
             await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
     except config.ConfigException as error:
-        raise ConfigurationError(f"{kubeconfig or 'kubeconfig'}: {error}") from error
+        raise ConfigurationError(f"{kubeconfig or config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION}: {error}") from error
     return configuration
 
 
