@@ -10,7 +10,6 @@ from kubernetes.aio import config
 
 from hpo_operator.kube.client import ConfigurationError, load_configuration
 
-
 BROKEN = "current-context: nowhere\ncontexts: []\nclusters: []\nusers: []\n"
 
 
