@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 STUDY ?= crds/examples/01-brain-tissue.yaml
 CLUSTER ?= .cluster
 
-.PHONY: help install demo demo-cluster test check bench-documents fix manifests cluster-up cluster-down bench-latency bench-latency-study bench-oom chaos storm e2e-node fuzz test-monitoring clean
+.PHONY: help install demo demo-cluster test test-long check bench-documents fix manifests cluster-up cluster-down bench-latency bench-latency-study bench-oom chaos storm e2e-node fuzz test-monitoring clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
@@ -39,9 +39,13 @@ docs-images: $(VENV)/.installed ## the picture of the report in the README, from
 
 # The control plane is built before pytest, whose time limit is for tests. A machine that cannot build one is told why,
 # here and by the tests that skip.
-test: $(VENV)/.installed ## all tests
+test: $(VENV)/.installed ## all tests but the long ones, two files at a time
 	-PYTHONPATH=tests $(BIN)/python -m stand.build
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not long" --numprocesses 2 --dist loadfile
+
+test-long: $(VENV)/.installed ## the tests that take more than half a minute each
+	-PYTHONPATH=tests $(BIN)/python -m stand.build
+	$(BIN)/pytest -m long
 
 check: $(VENV)/.installed ## lint, format, types, import contracts, generated files; edits nothing
 	$(BIN)/ruff check

@@ -58,6 +58,7 @@ def test_the_search_never_sees_what_is_judged(volume: Path) -> None:
     assert judged["val"] == ["case_0", "case_4"]
 
 
+@pytest.mark.long
 def test_the_example_is_searched_trained_anew_and_judged(volume: Path, example: dict[str, Any]) -> None:
     hippocampus.main()
     raw = json.loads((report.RESULTS / "hippocampus.json").read_text())

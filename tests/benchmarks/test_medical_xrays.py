@@ -68,6 +68,7 @@ def test_the_search_is_judged_on_the_test_side(volume: Path, monkeypatch: pytest
     assert "| Google AutoML Vision |" in page
 
 
+@pytest.mark.long
 def test_the_example_searches_backbones_with_weights_of_their_own(volume: Path) -> None:
     study = yaml.safe_load(EXAMPLE.read_text())
     spec = study["spec"]

@@ -14,7 +14,7 @@ import yaml
 from stand.cluster import SOURCE_ROOTS
 from stand.studies import Raw, Studies, results, small_brain_study
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(600)]
 
 
 def run_here(file: Path, state: Path, data: Path) -> list[Raw]:

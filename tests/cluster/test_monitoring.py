@@ -17,7 +17,7 @@ from stand.cluster import SOURCE_ROOTS
 from stand.prometheus import PrometheusServer
 from stand.studies import Studies, small_brain_study
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.timeout(600)]
 
 ONLY_WITH_A_GPU = ("hpo_trial_gpu_memory_bytes", "hpo_trial_gpu_memory_peak_bytes")
 

@@ -151,6 +151,7 @@ def test_ctrl_c_and_the_same_command_again(runs: Runs, tmp_path: Path) -> None:
 # --- killed
 
 
+@pytest.mark.long
 def test_killed_ten_times(runs: Runs, tmp_path: Path) -> None:
     study = toy_study(script(0.15), trials=12)
     runs.write(study)
