@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,7 @@ class Journey:
         self._timeline.facts |= {
             "pods": len(pods),
             "podStartSeconds": {"median": starts[len(starts) // 2], "longest": starts[-1]},
+            "load": os.getloadavg()[2],
             "operatorPeakBytes": self._peak,
             "operatorWorkingSetBytes": max(memory),
             "status": status,

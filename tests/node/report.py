@@ -68,5 +68,6 @@ def _facts(facts: dict[str, Any]) -> list[str]:
         f"{facts['pods']} Pods of trials. From a Pod's creation to its container's start: {starts['median']:.0f} s "
         f"(median), {starts['longest']:.0f} s (longest), in whole seconds. The operator's container: "
         f"{facts['operatorPeakBytes'] / MB:.0f} MB of resident memory at most (VmHWM), "
-        f"{facts['operatorWorkingSetBytes'] / MB:.0f} MB working set at the end, as the kubelet says."
+        f"{facts['operatorWorkingSetBytes'] / MB:.0f} MB working set at the end, as the kubelet says. Load of the "
+        f"machine at the end, whatever else ran on it counted in: {facts['load']:.1f} (mean of 15 minutes)."
     ]
