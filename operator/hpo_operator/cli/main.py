@@ -16,6 +16,7 @@ from hpo_operator.version import installed_version
 COMMANDS = {
     "init": "init:init",
     "validate": "validate:validate",
+    "simulate": "simulate:simulate",
     "run": "run:run",
     "apply": "apply:apply",
     "suspend": "control:suspend",

@@ -1,0 +1,1 @@
+"""``hpo simulate`` beside what the same studies then cost."""
