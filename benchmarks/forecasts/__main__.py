@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
-from forecasts.studies import ALGORITHMS, EPOCH, LOADING, TRIALS, Raw, brain, brain_pilot, toy, toy_pilot
 from pages import command, table, write
 
+from forecasts.studies import ALGORITHMS, EPOCH, LOADING, TRIALS, Raw, brain, brain_pilot, toy, toy_pilot
 from hpo_operator.reconcile.clock import seconds_between
 from hpo_operator.reconcile.pod_facts import read_pod
 
@@ -63,7 +63,12 @@ class Bench:
         said = {name: json.loads(self.hpo("simulate", file, *state, "-o", "json", *how)) for name, how in basis.items()}
         real = self.run(study, *options)
         budget = study["spec"]["budget"]
-        row = {"study": study["metadata"]["name"], "parallelism": budget["parallelism"], "real": real, "predicted": said}
+        row = {
+            "study": study["metadata"]["name"],
+            "parallelism": budget["parallelism"],
+            "real": real,
+            "predicted": said,
+        }
         self.rows.append(row)
         print(json.dumps({"study": row["study"], "real": real}), flush=True)
 
@@ -91,12 +96,13 @@ def report(rows: Sequence[Raw]) -> None:
     cells = [line(row, basis) for row in rows for basis in row["predicted"]]
     toys = [row for row in rows if row["study"] != "brain-tissue"]
     text = (
-        f"Each study is simulated first and run then, by `hpo simulate` and `hpo run`. The toy sleeps {LOADING:g} s and "
-        f"then {EPOCH[1]:g} to {EPOCH[4]:g} s an epoch, by one of its two parameters, and goes on from its checkpoint. "
-        f"*stated*: `{' '.join(STATED)}`, the mean over that parameter. *pilot*: `--from` a study of eight trials of at "
-        "most 3 epochs with another seed, run before. Real Pod-seconds are from the start and the end of each container, "
-        "in whole seconds. brain-tissue is the first example, its pilot six trials of at most 12 epochs; both ran on "
-        "processor cores that other work shared, which moves the real figures, not the predicted ones."
+        f"Each study is simulated first and run then, by `hpo simulate` and `hpo run`. The toy sleeps {LOADING:g} s, "
+        f"then {EPOCH[1]:g} to {EPOCH[4]:g} s an epoch, by one of its two parameters, and goes on from its "
+        f"checkpoint. *stated*: `{' '.join(STATED)}`, the mean over that parameter. *pilot*: `--from` a study of eight "
+        "trials of at most 3 epochs with another seed, run before. Real Pod-seconds are from the start and the end of "
+        "each container, in whole seconds. brain-tissue is the first example, its pilot six trials of at most 12 "
+        "epochs; both ran on processor cores that other work shared, which moves the real figures, not the predicted "
+        "ones."
     )
     verdict = (
         f"Largest error of the toys: {100 * max(map(worst, toys)):.0f} %; of brain-tissue: "
@@ -104,7 +110,9 @@ def report(rows: Sequence[Raw]) -> None:
     )
     made = f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} cores. `make bench-simulate`: "
     made += f"`{command(PATH, 'forecasts')}`"
-    write(RESULTS, "simulate", "Predicted and real cost of studies", made, [text, verdict, table(headings, cells)], rows)
+    write(
+        RESULTS, "simulate", "Predicted and real cost of studies", made, [text, verdict, table(headings, cells)], rows
+    )
 
 
 def line(row: Raw, basis: str) -> tuple[object, ...]:

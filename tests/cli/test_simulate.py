@@ -84,7 +84,10 @@ def test_from_an_earlier_study(tmp_path: Path, earlier: Path) -> None:
     ("options", "sentence"),
     [
         ([], "expected either --seconds-per-epoch or --from STUDY, found neither"),
-        (["--seconds-per-epoch", "1", "--from", "x"], "expected either --seconds-per-epoch or --from STUDY, found both"),
+        (
+            ["--seconds-per-epoch", "1", "--from", "x"],
+            "expected either --seconds-per-epoch or --from STUDY, found both",
+        ),
         (["--seconds-per-epoch", "1", "--gpus", "1"], "--gpus 1: each Pod of the study holds 2 GPUs, none would ever"),
         (["--from", "nobody"], "nobody: expected the folder of a study"),
     ],

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from hpo_operator.simulation.cluster import Asked, Raw, Run, VirtualCluster
+from hpo_operator.simulation.cluster import VirtualCluster
+from hpo_operator.simulation.plain import Asked, Raw, Run
 from reconcile.objects import NOW, SETTINGS, measured
 
 __all__ = ["Raw", "Run", "SimulatedCluster", "Train", "dice", "performed_in_part"]

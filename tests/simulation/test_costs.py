@@ -12,8 +12,8 @@ import pytest
 from hpo_operator.api.parse import parse_study, parse_trial
 from hpo_operator.api.study import Study
 from hpo_operator.api.trial import HpoTrial
-from hpo_operator.simulation.cluster import Run
 from hpo_operator.simulation.costs import MeasuredCosts, NoTimesError, Timed, measured_costs, within_startup
+from hpo_operator.simulation.plain import Run
 from reconcile.objects import measured, study
 from reconcile.simulation import Raw, SimulatedCluster
 from reconcile.studies import HYPERBAND
@@ -43,7 +43,11 @@ def ran(reported: bool = True, **spec: Any) -> tuple[Study, list[HpoTrial], list
 
     cluster = SimulatedCluster(study(**HYPERBAND, budget={"trials": 17}, trainer=RESUMING, **spec), train)
     cluster.run()
-    return parse_study(cluster.study), [parse_trial(raw) for raw in cluster.trials.values()], list(cluster.pods.values())
+    return (
+        parse_study(cluster.study),
+        [parse_trial(raw) for raw in cluster.trials.values()],
+        list(cluster.pods.values()),
+    )
 
 
 def measured_silently(value: float) -> str:
@@ -92,9 +96,7 @@ def test_startup_by_hand() -> None:
     assert within_startup(timed) == pytest.approx(7.0, abs=1e-3)
 
 
-@pytest.mark.parametrize(
-    "timed", [[], [Timed(0, 1, 9.0), Timed(0, 4, 15.0)], [Timed(i, 3, 9.0 + i) for i in range(9)]]
-)
+@pytest.mark.parametrize("timed", [[], [Timed(0, 1, 9.0), Timed(0, 4, 15.0)], [Timed(i, 3, 9.0 + i) for i in range(9)]])
 def test_startup_is_unknown_from_too_little(timed: list[Timed]) -> None:
     assert within_startup(timed) is None
 
@@ -111,5 +113,7 @@ def test_a_study_without_times_is_refused() -> None:
 def test_times_of_whole_trials_say_nothing_about_an_epoch() -> None:
     earlier, trials, pods = ran()
     whole = parse_study(study())
-    with pytest.raises(NoTimesError, match="it tells seconds per trial, and this study needs seconds per unit of epoch"):
+    with pytest.raises(
+        NoTimesError, match="it tells seconds per trial, and this study needs seconds per unit of epoch"
+    ):
         measured_costs(whole, trials, pods, earlier.spec, None)

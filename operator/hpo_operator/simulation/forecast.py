@@ -26,8 +26,9 @@ from hpo_operator.manifests.names import TRIAL_LABEL
 from hpo_operator.manifests.pod import PodSettings
 from hpo_operator.reconcile.pod_facts import gpu_count
 from hpo_operator.reconcile.snapshot import Sample
-from hpo_operator.simulation.cluster import Asked, Node, Raw, Run, VirtualCluster
+from hpo_operator.simulation.cluster import Node, VirtualCluster
 from hpo_operator.simulation.costs import Costs, Prices
+from hpo_operator.simulation.plain import Asked, Raw, Run
 from hpo_operator.simulation.values import Landscape, drawn_landscape
 
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""Studies from Python: ``Study`` and ``tune``, which ``hpo_operator`` itself offers."""
