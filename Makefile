@@ -126,6 +126,9 @@ fuzz: $(VENV)/.installed ## 10 000 mutated studies through the parser, the schem
 bench-latency-study: $(VENV)/.installed ## a study of 10 000 trials from start to end: engine seconds and peak memory
 	OMP_NUM_THREADS=1 PYTHONPATH=operator:. $(BIN)/python -m benchmarks.latency.ten_thousand_trials
 
+bench-simulate: $(VENV)/.installed ## what hpo simulate foretells, beside what the same studies then cost; a quarter of an hour
+	$(STAND) forecasts
+
 test-monitoring: $(VENV)/.installed ## every query of every dashboard and alert, against a real Prometheus; draws the dashboards in .hpo/monitoring
 	mkdir -p .hpo/monitoring
 	HPO_PICTURES=.hpo/monitoring $(BIN)/pytest -s tests/cluster/test_monitoring.py

@@ -11,17 +11,18 @@ Raw = dict[str, Any]
 EXAMPLE = Path(__file__).resolve().parents[2] / "crds/examples/01-brain-tissue.yaml"
 LOADING = 0.5
 """Seconds that the toy sleeps before it trains; Python and its imports come on top."""
-EPOCH = {1: 0.4, 2: 0.6, 3: 0.9, 4: 1.3}
+EVEN = dict.fromkeys((1, 2, 3, 4), 0.8)
+UNEVEN = {1: 0.4, 2: 0.6, 3: 0.9, 4: 1.3}
 """Seconds of an epoch by the parameter ``width``."""
-TOY = f"""
+TOY = """
 import time
 from hpo_trainer.report import checkpoint_dir, parameters, report, resource
-time.sleep({LOADING})
+time.sleep({loading})
 state = checkpoint_dir() / "epoch"
 epoch = int(state.read_text()) if state.exists() else 0
 while epoch < resource():
     epoch += 1
-    time.sleep({EPOCH}[parameters()["width"]])
+    time.sleep({epochs}[parameters()["width"]])
     state.write_text(str(epoch))
     report({{"loss": (parameters()["x"] - 0.7) ** 2 + 0.1 / parameters()["width"] + 1.0 / epoch}}, resource=epoch)
 """
@@ -34,8 +35,9 @@ ALGORITHMS: dict[str, Raw] = {
 TRIALS = {"Hyperband": 17, "ASHA": 17, "GP": 10, "Random": 10}
 
 
-def toy(name: str, algorithm: Raw, trials: int, parallelism: int, most: int = 9, seed: int = 1) -> Raw:
-    container = {"name": "trainer", "image": "toy", "command": ["python", "-c", TOY]}
+def toy(name: str, epochs: dict[int, float], algorithm: Raw, trials: int, parallelism: int, most: int = 9) -> Raw:
+    program = TOY.format(loading=LOADING, epochs=epochs)
+    container = {"name": "trainer", "image": "toy", "command": ["python", "-c", program]}
     container |= {"resources": {"limits": {"nvidia.com/gpu": 1}}}
     return {
         "apiVersion": "hpo.study/v1alpha1",
@@ -50,7 +52,7 @@ def toy(name: str, algorithm: Raw, trials: int, parallelism: int, most: int = 9,
             "algorithm": algorithm,
             "fidelity": {"resource": "epochs", "min": 1, "max": most, "eta": 3},
             "budget": {"trials": trials, "parallelism": parallelism},
-            "seed": seed,
+            "seed": 1,
             "trainer": {
                 "podTemplate": {"spec": {"containers": [container]}},
                 "checkpoints": {"claimName": "work"},
@@ -60,9 +62,9 @@ def toy(name: str, algorithm: Raw, trials: int, parallelism: int, most: int = 9,
 
 
 def toy_pilot() -> Raw:
-    """A short study of another seed: eight trials, a few of them promoted once."""
+    """The uneven toy's first eight trials for an epoch, and the best of them for three."""
     halving = {"sampler": {"type": "Random"}, "scheduler": {"type": "SuccessiveHalving"}}
-    return toy("pilot", halving, trials=8, parallelism=2, most=3, seed=2)
+    return toy("pilot", UNEVEN, halving, trials=8, parallelism=2, most=3)
 
 
 def brain() -> Raw:
@@ -72,11 +74,11 @@ def brain() -> Raw:
 
 
 def brain_pilot() -> Raw:
-    """Six trials of the first example, of another seed, to 4 and some to 12 epochs."""
+    """The first example's first six trials, to 4 and the best of them to 12 epochs."""
     study = brain()
     study["metadata"] = {"name": "brain-pilot"}
-    study["spec"]["algorithm"] = {"sampler": {"type": "Sobol"}, "scheduler": {"type": "SuccessiveHalving"}}
+    study["spec"]["algorithm"] = {"sampler": {"type": "GP", "initialTrials": 6}}
+    study["spec"]["algorithm"]["scheduler"] = {"type": "SuccessiveHalving"}
     study["spec"]["fidelity"] = {"resource": "epochs", "min": 4, "max": 12, "eta": 3}
     study["spec"]["budget"] = {"trials": 6, "parallelism": 2}
-    study["spec"]["seed"] = 1
     return study

@@ -39,8 +39,10 @@ class Space:
 
 
 @asynccontextmanager
-async def connected(namespace: str, about: str = "") -> AsyncIterator[Space]:
-    """By kubectl's own configuration; ``namespace`` empty: of its context. ``about``: the object, for sentences.
+async def connected(namespace: str, about: str = "", kubeconfig: str | None = None) -> AsyncIterator[Space]:
+    """By ``kubeconfig`` (a path), else by kubectl's own; ``namespace`` empty: of its context.
+
+    ``about``: the object, for sentences.
 
     Raises:
         Mistake: there is no such cluster, or it refused a request of the block and the block did not mind.
@@ -51,9 +53,9 @@ async def connected(namespace: str, about: str = "") -> AsyncIterator[Space]:
 
     where = ""
     try:
-        space = namespace or context_namespace()
+        space = namespace or context_namespace(kubeconfig)
         where = f"{space}/{about}".rstrip("/") + ": "
-        async with await ApiServer.connect() as server:
+        async with await ApiServer.connect(kubeconfig) as server:
             yield Space(server, space)
     except (ClusterError, ConfigurationError) as error:
         raise Mistake(f"{where}{error}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +22,13 @@ from hpo_operator.cli.stored_objects import Source
 from hpo_operator.cli.validate import one_study
 from hpo_operator.report.stored_study import understood
 from hpo_operator.report.words import count
-from hpo_operator.simulation.costs import STARTUP_SECONDS, Costs, NoTimesError, StatedCosts
+from hpo_operator.simulation.costs import (
+    START_SECONDS,
+    STARTUP_SECONDS,
+    MeasuredCosts,
+    NoTimesError,
+    StatedCosts,
+)
 from hpo_operator.simulation.costs import measured_costs as costs_of
 from hpo_operator.simulation.forecast import forecast, pod_gpus
 from hpo_operator.simulation.summary import summary
@@ -49,6 +56,12 @@ def simulate(
         float | None,
         typer.Option(help=f"Seconds of a Pod before it trains. Absent: as in --from, else {STARTUP_SECONDS:g}.", min=0),
     ] = None,
+    scheduling: Annotated[
+        float | None,
+        typer.Option(
+            help=f"Seconds from a Pod's creation to its start. Absent: as in --from, else {START_SECONDS:g}.", min=0
+        ),
+    ] = None,
     draws: Annotated[int, typer.Option(help="Simulations, each with values of its own.", min=1, max=1000)] = DRAWS,
     output: Annotated[Form, typer.Option("--output", "-o", help="How to write it.")] = Form.TABLE,
 ) -> None:
@@ -62,6 +75,8 @@ def simulate(
     study = parse_study(raw)
     places = _places(study, gpus)
     costs, belief = _costs(study, source, seconds_per_epoch, earlier, startup)
+    if scheduling is not None:
+        costs = replace(costs, start_seconds=scheduling)
     found = summary(forecast(raw, costs, range(draws), places, belief), pod_gpus(study))
     if output is Form.JSON:
         said = {"study": study.name, "gpus": gpus, "assumptions": list(assumptions(study, costs, earlier))}
@@ -91,7 +106,7 @@ def _places(study: Study, gpus: int | None) -> int | None:
 
 def _costs(
     study: Study, source: Source, stated: float | None, earlier: str, startup: float | None
-) -> tuple[Costs, Belief | None]:
+) -> tuple[StatedCosts | MeasuredCosts, Belief | None]:
     """And what is believed of the objective, where an earlier study had the same. Raises Mistake."""
     if (stated is None) == (not earlier):
         found = "both" if earlier else "neither"

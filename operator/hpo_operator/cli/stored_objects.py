@@ -50,7 +50,7 @@ class Source:
         if self.objects is not None:
             return RawObjects(str(self.objects), *_of_file(self.objects, target))
         if self.cluster:
-            return asyncio.run(_of_cluster(self.namespace, target))
+            return asyncio.run(of_cluster(self.namespace, target))
         return _of_folder(study_folder(target, self.state))
 
     def studies(self) -> list[Raw]:
@@ -126,8 +126,9 @@ def _flat(documents: Sequence[Raw]) -> Iterator[Raw]:
         yield from (o for o in items if isinstance(o, Mapping)) if isinstance(items, list) else (document,)
 
 
-async def _of_cluster(namespace: str, name: str) -> RawObjects:
-    async with connected(namespace, name) as space:
+async def of_cluster(namespace: str, name: str, kubeconfig: str | None = None) -> RawObjects:
+    """A study and the trials that it owns; see ``connected``. Raises Mistake."""
+    async with connected(namespace, name, kubeconfig) as space:
         study = await space.server.request("GET", space.studies(name))
         mine = {"labelSelector": f"{STUDY_LABEL}={name}"}
         trials = await space.server.request("GET", space.trials(), query=mine)

@@ -58,10 +58,10 @@ def _usual_kubeconfig() -> bool:
     return any(Path(place).expanduser().is_file() for place in places if place)
 
 
-def context_namespace() -> str:
+def context_namespace(kubeconfig: str | None = None) -> str:
     """Where kubectl works when it is told no namespace: of the current context, or the Pod's own; else ``default``."""
     try:
-        _, context = config.list_kube_config_contexts()
+        _, context = config.list_kube_config_contexts(kubeconfig)
     except config.ConfigException:
         return _POD_NAMESPACE.read_text().strip() if _POD_NAMESPACE.is_file() else "default"
     return str(context["context"].get("namespace") or "default")

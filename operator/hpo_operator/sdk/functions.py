@@ -87,6 +87,7 @@ class FunctionCluster(PlainCluster):
         """To the study's end. One call at a time happens in the caller's own thread, several in threads of theirs."""
         pool = ThreadPoolExecutor(self._parallelism, "trial") if self._parallelism > 1 else None
         try:
+            self._round(pool)  # a study that had ended goes on if its budget was raised
             while not self._is_over():
                 self._round(pool)
         finally:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from hpo_operator.cli.cluster import FIELD_MANAGER, Space, connected
-from hpo_operator.cli.mistakes import Mistake
-from hpo_operator.cli.stored_objects import RawObjects, Source
+from hpo_operator.cli.stored_objects import RawObjects, Source, of_cluster
 
 Raw = Mapping[str, Any]
 T = TypeVar("T")
@@ -48,13 +46,14 @@ class Folder:
 
 @dataclass(frozen=True)
 class InCluster:
-    """A study of the cluster that kubectl talks to; ``namespace`` empty: that of its context."""
+    """A study of the cluster that ``kubeconfig`` leads to, None: kubectl's; ``namespace`` empty: of its context."""
 
     name: str
-    namespace: str
+    namespace: str = ""
+    kubeconfig: str | None = None
 
     def read(self) -> RawObjects:
-        return apart(lambda: Source(Path(), cluster=True, namespace=self.namespace).read(self.name))
+        return apart(lambda: asyncio.run(of_cluster(self.namespace, self.name, self.kubeconfig)))
 
     def study(self) -> Raw:
         """The study alone. Raises Mistake."""
@@ -86,11 +85,10 @@ class InCluster:
 
     def _asked(self, ask: Callable[[Space], Coroutine[Any, Any, Any]]) -> Raw:
         async def asked() -> Raw:
-            where: AbstractAsyncContextManager[Space] = connected(self.namespace, self.name)
-            async with where as space:
-                answer: Raw = await ask(space)
-                return answer
-            raise Mistake("unreachable")
+            answers: list[Raw] = []  # as far as mypy sees, the context manager may swallow exceptions
+            async with connected(self.namespace, self.name, self.kubeconfig) as space:
+                answers.append(await ask(space))
+            return answers[0]
 
         return apart(lambda: asyncio.run(asked()))
 

@@ -86,9 +86,9 @@ class Study:
         return made
 
     @classmethod
-    def attach(cls, name: str, namespace: str = "") -> Self:
-        """A study that is in the cluster already, whoever created it. Raises Mistake."""
-        place = InCluster(name, namespace)
+    def attach(cls, name: str, namespace: str = "", kubeconfig: str | None = None) -> Self:
+        """A study that is in the cluster already, whoever created it; see ``submit``. Raises Mistake."""
+        place = InCluster(name, namespace, kubeconfig)
         return cls._placed(place.study(), place)
 
     @classmethod
@@ -156,12 +156,12 @@ class Study:
         run_here(self._manifest, folder, volumes or {}, fresh, lambda: None if progress is None else progress(self))
         return self._judged()
 
-    def submit(self, namespace: str = "") -> Self:
-        """Create it in the cluster that kubectl talks to; ``namespace`` empty: that of kubectl's context.
+    def submit(self, namespace: str = "", kubeconfig: str | None = None) -> Self:
+        """Create it in the cluster of ``kubeconfig``, None: kubectl's; ``namespace`` empty: that of its context.
 
         Raises Mistake: there is one of this name, or the cluster refuses it.
         """
-        place = InCluster(self.name, namespace)
+        place = InCluster(self.name, namespace, kubeconfig)
         place.create(self._manifest)
         self._place = place
         return self
@@ -190,11 +190,15 @@ class Study:
     @property
     def best(self) -> Best:
         """The best trial so far. Raises Mistake while no trial has measured anything."""
-        found = self.status.get("best")
+        objects = self._where().read()
+        found = (objects.study.get("status") or {}).get("best")
         if not found:
             raise Mistake(f"{self.name}: no trial has measured a value yet")
-        typed = parse_values(self._manifest, found["parameters"])
-        return Best(found["trial"], found["value"], found.get("resource", 0), typed)
+        parameters, resource = parse_values(self._manifest, found["parameters"]), found.get("resource", 0)
+        trial = next((raw for raw in objects.trials if raw["metadata"]["name"] == found["trial"]), None)
+        measurements = ((trial or {}).get("status") or {}).get("measurements") or []
+        exact = next((m["value"] for m in measurements if m["resource"] == resource), found["value"])
+        return Best(found["trial"], exact, resource, parameters)
 
     def records(self) -> list[Record]:
         """What came of each trial, in the order of their numbers; the fields of ``hpo trials -o json``."""

@@ -33,8 +33,6 @@ from hpo_operator.simulation.values import Landscape, drawn_landscape
 
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 SETTINGS = PodSettings("simulated")
-RESYNC = timedelta(seconds=1)
-"""Decisions count whole seconds: a limit that is reached by the exact clock may be reached a second later by theirs."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,6 @@ class SpendingCluster(VirtualCluster):
         super().__init__(raw, self.trained, SETTINGS, BEGINNING, node, Memory())
         engine = engine_study.engine_study(study.spec)
         self._spec, self._prices, self._landscape = study.spec, prices, landscape
-        self._gpus, self._limit = pod_gpus(study), study.spec.budget.gpu_hours
         self._resumes, self._watched = study.spec.trainer.checkpoints is not None, watched_levels(engine)
         self._rungs = rung_levels(engine)
         self._reached: dict[str, int] = {}
@@ -176,11 +173,9 @@ class SpendingCluster(VirtualCluster):
             self._ledger.seconds[resource] = self._ledger.seconds.get(resource, 0.0) + seconds
 
     def advance(self, wake_at: datetime | None = None) -> bool:
-        """As ever, but also to the moments at which the operator would see a running trial pass a level, and at which
-        the budget of GPU-hours is used up.
-        """
+        """As ever, but also to the moments at which the operator would see a running trial pass a level."""
         self.start_pods()
-        times = [time for time in (wake_at, self._next_level(), self._exhausted()) if time is not None]
+        times = [time for time in (wake_at, self._next_level()) if time is not None]
         if not super().advance(min(times, default=None)):
             return False
         for pod, run in self._begun.items():
@@ -227,11 +222,3 @@ class SpendingCluster(VirtualCluster):
             return None
         curve = [(level, self._value(run.asked, level)) for level in passed]
         return Sample(curve[-1][1], passed[-1], tuple(curve[:-1]))
-
-    def _exhausted(self) -> datetime | None:
-        rate = self._gpus * len(self._begun)
-        if self._limit is None or rate == 0:
-            return None
-        running = sum((self.now - run.began).total_seconds() for run in self._begun.values())
-        left = self._limit * 3600 - self._gpus * (self._ledger.pod_seconds + running)
-        return self.now + max(RESYNC, timedelta(seconds=left / rate))
