@@ -23,7 +23,7 @@ from hpo_operator.reconcile.pod_facts import read_pod
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "operator"
 STATED = ("--seconds-per-epoch", str(EVEN[1]), "--startup", str(LOADING), "--scheduling", "0")
-AT_ONCE = 4
+AT_ONCE = 8
 """Toys that run side by side: they sleep."""
 PATH = "operator:trainer-image:tests:benchmarks"
 

@@ -9,10 +9,10 @@ import yaml
 
 Raw = dict[str, Any]
 EXAMPLE = Path(__file__).resolve().parents[2] / "crds/examples/01-brain-tissue.yaml"
-LOADING = 0.5
+LOADING = 1.0
 """Seconds that the toy sleeps before it trains; Python and its imports come on top."""
-EVEN = dict.fromkeys((1, 2, 3, 4), 0.8)
-UNEVEN = {1: 0.4, 2: 0.6, 3: 0.9, 4: 1.3}
+EVEN = dict.fromkeys((1, 2, 3, 4), 2.0)
+UNEVEN = {1: 1.0, 2: 1.5, 3: 2.2, 4: 3.3}
 """Seconds of an epoch by the parameter ``width``."""
 TOY = """
 import time
