@@ -126,6 +126,15 @@ fuzz: $(VENV)/.installed ## 10 000 mutated studies through the parser, the schem
 bench-latency-study: $(VENV)/.installed ## a study of 10 000 trials from start to end: engine seconds and peak memory
 	OMP_NUM_THREADS=1 PYTHONPATH=operator:. $(BIN)/python -m benchmarks.latency.ten_thousand_trials
 
+NOTEBOOK := .bench-venvs/notebook
+$(NOTEBOOK)/.installed: docs/notebooks/requirements.txt pyproject.toml
+	test -x $(NOTEBOOK)/bin/python || $(PYTHON) -m venv $(NOTEBOOK)
+	$(NOTEBOOK)/bin/pip install --quiet --editable . --requirement $<
+	touch $@
+
+notebooks: $(NOTEBOOK)/.installed ## executes docs/notebooks anew and keeps what they show
+	OMP_NUM_THREADS=1 $(NOTEBOOK)/bin/python docs/notebooks/execute.py
+
 bench-simulate: $(VENV)/.installed ## what hpo simulate foretells, beside what the same studies then cost; a quarter of an hour
 	$(STAND) forecasts
 
