@@ -126,6 +126,7 @@ fuzz: $(VENV)/.installed ## 10 000 mutated studies through the parser, the schem
 bench-latency-study: $(VENV)/.installed ## a study of 10 000 trials from start to end: engine seconds and peak memory
 	OMP_NUM_THREADS=1 PYTHONPATH=operator:. $(BIN)/python -m benchmarks.latency.ten_thousand_trials
 
+.PHONY: bench-simulate notebooks
 NOTEBOOK := .bench-venvs/notebook
 $(NOTEBOOK)/.installed: docs/notebooks/requirements.txt pyproject.toml
 	test -x $(NOTEBOOK)/bin/python || $(PYTHON) -m venv $(NOTEBOOK)
