@@ -46,7 +46,10 @@ every 5 s of each running Pod), and lets it succeed after a drawn time, {seconds
 Algorithms of ten studies: {mix}.
 
 Operator, API server, etcd and kubelet share the machine's cores, with whatever else ran there: the last row. Where that
-is above the number of cores, every latency here has waiting for a core in it; CPU seconds have not."""
+is above the number of cores, every latency here has waiting for a core in it; CPU seconds have not.{priority}"""
+
+PRIORITY = """ These ran with
+real-time priority (`chrt --rr 1` before the command): whatever else ran on the machine waited for them."""
 
 
 def exponent(results: Sequence[Raw]) -> float:
@@ -69,6 +72,7 @@ def write_page(name: str, results: Sequence[Raw]) -> None:
         python=platform.python_version(),
         seconds=results[0]["load"]["seconds"],
         mix=mix,
+        priority=PRIORITY if os.sched_getscheduler(0) in (os.SCHED_RR, os.SCHED_FIFO) else "",
     )
     headings = ["", "aim", *(f"{r['trials']:,} trials" for r in results)]
     rows = [[label, aim, *(shown(r) for r in results)] for label, aim, shown in ROWS]
