@@ -121,7 +121,7 @@ def summary(outcomes: Sequence[Outcome], gpus_per_pod: int) -> Summary:
         pods=spread(lambda o: o.pods),
         trials=spread(lambda o: o.trials),
         units=spread(lambda o: sum(r.units for r in o.rungs)),
-        stopped_seconds=spread(lambda o: max(0.0, o.pod_seconds - sum(r.pod_seconds for r in o.rungs))),
+        stopped_seconds=spread(lambda o: round(o.pod_seconds - sum(r.pod_seconds for r in o.rungs), 6) + 0.0),
         busy=max(o.busy for o in outcomes),
         utilisation=spread(lambda o: o.pod_seconds / o.wall_seconds if o.wall_seconds else 0.0),
         rungs=tuple(_rung(outcomes, resource) for resource in resources),
