@@ -10,7 +10,7 @@ CLUSTER ?= .cluster
 .PHONY: help install demo demo-cluster test test-long check bench-documents fix manifests cluster-up cluster-down bench-latency bench-latency-study bench-oom chaos storm e2e-node fuzz test-monitoring clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
 
 install: $(VENV)/.installed ## set up the virtual environment
 

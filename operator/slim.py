@@ -1,7 +1,7 @@
 """``python slim.py SITE_PACKAGES``: take out of the image's packages what the operator never reads, and say what it is.
 
 * tests, C headers, static libraries and type stubs: for developers of these packages, and for compilers and checkers;
-* the Kubernetes client's models and the calls made of them, 4,000 generated modules: the operator sends and reads plain
+* the Kubernetes client's models and the calls made of them, 1,800 generated modules: the operator sends and reads plain
   JSON through the client's connection. Kept are those that kopf imports, if they are there, to recognise such objects;
 * the parts of scipy that nothing here imports;
 * second copies: numpy and scipy bring the same run-time library, which becomes one file with two names.
