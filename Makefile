@@ -126,12 +126,15 @@ fuzz: $(VENV)/.installed ## 10 000 mutated studies through the parser, the schem
 bench-latency-study: $(VENV)/.installed ## a study of 10 000 trials from start to end: engine seconds and peak memory
 	OMP_NUM_THREADS=1 PYTHONPATH=operator:. $(BIN)/python -m benchmarks.latency.ten_thousand_trials
 
-.PHONY: bench-simulate notebooks
+.PHONY: bench-simulate notebooks check-tutorial
 NOTEBOOK := .bench-venvs/notebook
 $(NOTEBOOK)/.installed: docs/notebooks/requirements.txt pyproject.toml
 	test -x $(NOTEBOOK)/bin/python || $(PYTHON) -m venv $(NOTEBOOK)
 	$(NOTEBOOK)/bin/pip install --quiet --editable . --requirement $<
 	touch $@
+
+check-tutorial: $(VENV)/.installed ## every command of docs/tutorial.md in order; MEDNIST=the archive
+	OMP_NUM_THREADS=1 $(BIN)/python docs/tutorial/check.py $(MEDNIST)
 
 notebooks: $(NOTEBOOK)/.installed ## executes docs/notebooks anew and keeps what they show
 	OMP_NUM_THREADS=1 $(NOTEBOOK)/bin/python docs/notebooks/execute.py
