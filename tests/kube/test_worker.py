@@ -16,6 +16,7 @@ from aiohttp import web
 
 from hpo_operator.kube.cluster import StudyKey
 from hpo_operator.kube.errors import ClusterError, ConflictError, NotFoundError, RefusedError, TemporaryError
+from hpo_operator.kube.sampling import SamplePace
 from hpo_operator.kube.worker import RESYNC_SECONDS, StudyWorker, WorkerSettings
 from hpo_operator.kube.workers import StudyWorkers
 from hpo_operator.manifests.pod import METRICS_PORT
@@ -88,7 +89,9 @@ def made(trials: int = 3, **budget: Any) -> Raw:
     return study(budget={"trials": trials, "parallelism": 1} | budget)
 
 
-def simulate(cluster: InMemoryCluster, scenario: Callable[[StudyWorkers], Awaitable[None]]) -> float:
+def simulate(
+    cluster: InMemoryCluster, scenario: Callable[[StudyWorkers], Awaitable[None]], pace: SamplePace | None = None
+) -> float:
     """Run ``scenario`` with workers for ``cluster``; the seconds that it took."""
 
     async def main() -> float:
@@ -96,7 +99,8 @@ def simulate(cluster: InMemoryCluster, scenario: Callable[[StudyWorkers], Awaita
 
             def make(key: StudyKey) -> StudyWorker:
                 settings = WorkerSettings(SETTINGS)
-                return StudyWorker(key, cluster, settings, session, InlineExecutor(), cluster.clock, cluster.metrics)
+                executor = InlineExecutor()
+                return StudyWorker(key, cluster, settings, session, executor, cluster.clock, cluster.metrics, pace)
 
             workers = StudyWorkers(make)
             cluster.wake = lambda: workers.wake(KEY)
@@ -319,6 +323,33 @@ def test_a_study_is_not_looked_at_while_nothing_is_new() -> None:
     simulate(cluster, served)
     assert cluster.objects.status["phase"] == "Succeeded"
     assert len(cluster.observed) < 3 * 3600 / RESYNC_SECONDS  # its GPU-hours are stored as they grow
+
+
+def test_pages_are_read_less_often_when_there_are_many() -> None:
+    pace = SamplePace(5.0)
+    assert pace.seconds == 5.0
+    for number in range(100):
+        pace.note(StudyKey("lab", f"study-{number}"), 10)
+    assert pace.seconds == 20.0
+    for number in range(90):
+        pace.note(StudyKey("lab", f"study-{number}"), 0)
+    assert pace.seconds == 5.0
+
+
+def test_what_has_ended_counts_for_no_pace() -> None:
+    cluster, pace = InMemoryCluster(made()), SamplePace(5.0)
+    seen = []
+
+    async def scenario(workers: StudyWorkers) -> None:
+        workers.wake(KEY)
+        while workers.is_serving(KEY):
+            await asyncio.sleep(1)
+            seen.append(pace.seconds)
+
+    pace.note(StudyKey("lab", "other"), 250)
+    simulate(cluster, scenario, pace)
+    assert max(seen) == 251 / 50
+    assert pace.seconds == 5.0
 
 
 # --- waking, ending, starting again

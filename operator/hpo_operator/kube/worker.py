@@ -24,6 +24,7 @@ from hpo_operator.kube.errors import ClusterError, NotFoundError, RefusedError, 
 from hpo_operator.kube.metrics_page import fetch_sample
 from hpo_operator.kube.outcomes import Outcomes
 from hpo_operator.kube.prometheus import ask
+from hpo_operator.kube.sampling import SamplePace
 from hpo_operator.kube.stages import Stages, in_stages
 from hpo_operator.manifests.names import TRIAL_LABEL
 from hpo_operator.manifests.pod import METRICS_PORT, PodSettings
@@ -70,8 +71,11 @@ class StudyWorker:
         executor: Executor,
         clock: Callable[[], datetime],
         metrics: OperatorMetrics,
+        pace: SamplePace | None = None,
     ) -> None:
+        """``pace``: shared with the workers of other studies; None: there are none."""
         self.key, self._cluster, self._settings = key, cluster, settings
+        self._pace = pace or SamplePace(settings.sample_seconds)
         self._session, self._executor, self._clock, self._metrics = session, executor, clock, metrics
         self._woken = asyncio.Event()
         self._samples: dict[str, Sample] = {}
@@ -128,6 +132,7 @@ class StudyWorker:
             observed = await self._cluster.observe(self.key)
             if observed is None:
                 self._metrics.forget_study(self.key.namespace, self.key.name)
+                self._pace.note(self.key, 0)
                 return None
             self._metrics.observe_study(self.key.namespace, self.key.name, observed.study.get("status") or {})
             snapshot = dataclasses.replace(
@@ -142,6 +147,7 @@ class StudyWorker:
             suggests = any(isinstance(action, CreateTrial) for action in decision.actions)
             self._metrics.decision_seconds.labels(suggests=str(suggests).lower()).observe(loop.time() - began)
             self._snapshot, self._training, self._questions = observed, decision.training, decision.questions
+            self._pace.note(self.key, len(decision.training))
             stages = in_stages(decision.actions)
             work, people = stages.work, stages.people
             if work and work == worked:
@@ -263,7 +269,7 @@ class StudyWorker:
         before = self._samples, self._answers
         if self._training and loop.time() >= self._sample_due:
             self._samples = await self._sample()
-            self._sample_due = loop.time() + self._settings.sample_seconds
+            self._sample_due = loop.time() + self._pace.seconds
         if self._unanswered() and loop.time() >= self._question_due:
             self._answers = await self._asked()
             self._question_due = loop.time() + (self._settings.sample_seconds if self._unanswered() else 0.0)
