@@ -63,7 +63,7 @@ class Decision:
 def decide(snapshot: Snapshot, settings: PodSettings, now: datetime, memory: Memory | None = None) -> Decision:
     """What to do about one study, now. ``memory``: of its earlier decisions; it saves time and changes nothing."""
     try:
-        study = parse_study(snapshot.study)
+        (study,) = read_each(memory, "read study", None, (snapshot.study,), parse_study)
     except InvalidObject as error:
         return _refuse(snapshot, "InvalidSpec", error.errors, now)
     changed = study_status.changed_sections(study)
@@ -181,7 +181,8 @@ class _Deciding:
         )
 
     def _recorded(self, view: TrialView) -> TrialView:
-        return replace(view, trial=recorded(view.trial, view.state is TrialState.STOPPED, self.number))
+        trial = recorded(view.trial, view.state is TrialState.STOPPED, self.number)
+        return view if trial is view.trial else replace(view, trial=trial)
 
     def _plan(self, memory: Memory | None) -> Plan:
         held = map(manual_trials.held_place, self.held)
@@ -205,6 +206,8 @@ class _Deciding:
         for view, status in zip(self.views, statuses, strict=True):
             trial = view.trial
             before = self.before[trial.name]
+            if status is before:  # as nearly all are
+                continue
             if status.failure is not None and before.failure is None:
                 message = f"trial {trial.name} failed: {status.failure.reason}: {status.failure.message}"
                 yield RecordEvent("Warning", "TrialFailed", message[:1000])

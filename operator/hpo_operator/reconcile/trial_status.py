@@ -19,10 +19,13 @@ ENDED: tuple[Phase, ...] = ("Succeeded", "Failed", "Stopped")
 
 
 def trial_status(view: TrialView, spec: StudySpec, study_ended: bool, now: datetime) -> TrialStatus:
-    """The whole status of the trial, ready to be stored."""
+    """The whole status of the trial, ready to be stored; the very same one where it has ended and says so."""
     phase, reason, message = _standing(view, spec, study_ended, now)
     old = view.trial.status
     ended = phase in ENDED
+    told = (old.phase, old.reason, old.message, old.observed_generation, len(old.conditions))
+    if ended and old.completion_time and told == (phase, reason, message[:2048], view.trial.generation, 2):
+        return old
     at = clock.to_text(now)
     finished: Status = "True" if ended else "False"
     success: Status = "True" if phase == "Succeeded" else "False" if ended else "Unknown"
