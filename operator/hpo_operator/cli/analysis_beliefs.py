@@ -14,9 +14,9 @@ from hpo_engine.analysis.slices import Slice, best_value, marginal_slices, slice
 from hpo_engine.parameters import FloatArray
 from hpo_engine.trial import Value
 from hpo_operator.cli.analysis_parts import heading, table
+from hpo_operator.cli.table import BARS
 from hpo_operator.report.words import after, percent
 
-BARS = "▁▂▃▄▅▆▇█"
 MORE = (1, 5, 10, 20)
 
 

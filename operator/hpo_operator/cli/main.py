@@ -18,6 +18,7 @@ COMMANDS = {
     "validate": "validate:validate",
     "simulate": "simulate:simulate",
     "run": "run:run",
+    "watch": "watch:watch",
     "apply": "apply:apply",
     "suspend": "control:suspend",
     "resume": "control:resume",

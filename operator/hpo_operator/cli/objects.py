@@ -14,7 +14,7 @@ from hpo_operator.api.errors import InvalidObject
 from hpo_operator.api.parse import parse_trial
 from hpo_operator.api.study_status import StudyStatus
 from hpo_operator.cli.mistakes import Mistake
-from hpo_operator.cli.stored_objects import Source
+from hpo_operator.cli.stored_objects import RawObjects, Source
 
 Raw = Mapping[str, Any]
 
@@ -53,7 +53,11 @@ def find_study(source: Source, target: str) -> StudyObjects:
     Raises:
         Mistake: there is none, or it cannot be read. Trials that cannot be read are left out.
     """
-    found = source.read(target)
+    return study_objects(source.read(target))
+
+
+def study_objects(found: RawObjects) -> StudyObjects:
+    """The same of objects that were read already. Raises Mistake."""
     checked_study(found.study, found.where)
     trials, notes = [], []
     for item in found.trials:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from hpo_operator.cli.claims import parse_claims
 from hpo_operator.cli.mistakes import write_file
-from hpo_operator.cli.objects import find_study
+from hpo_operator.cli.objects import StudyObjects, find_study
 from hpo_operator.cli.options import FAILED, INTERRUPTED, INVALID, STATE, StateOption, VolumeOption, sentences
 from hpo_operator.cli.stored_objects import Source
 from hpo_operator.cli.table import study_view
@@ -62,17 +63,17 @@ async def _run_shown(store: ObjectStore, name: str, settings: LocalSettings, pla
 
         def show() -> None:
             if not plain:
-                live.update(_view(store, name, max(5, console.height - 6)), refresh=True)
+                live.update(_view(store, name, console.height - 1), refresh=True)
 
         await run_study(store, name, settings, stop, show)
-        live.update(_view(store, name, 1000), refresh=True)
+        live.update(_view(store, name), refresh=True)
     return stop.is_set()
 
 
-def _view(store: ObjectStore, name: str, rows: int) -> Any:
+def _view(store: ObjectStore, name: str, height: int | None = None) -> Any:
     study = store.get("study", name)
     assert study is not None  # put there by open_store
-    return study_view(study, store.all("trials"), rows)
+    return study_view(StudyObjects(study, tuple(store.all("trials"))), datetime.now(UTC), height)
 
 
 def _told(store: ObjectStore, name: str, folder: Path, interrupted: bool) -> int:

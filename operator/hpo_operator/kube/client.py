@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,7 +19,7 @@ from urllib.parse import urlencode
 import aiohttp
 from kubernetes.aio import client, config
 
-from hpo_operator.kube.errors import TemporaryError, from_status
+from hpo_operator.kube.errors import ClusterError, TemporaryError, from_status
 
 REQUEST_TIMEOUT_SECONDS = 30
 AT_ONCE = 16
@@ -114,28 +115,49 @@ class ApiServer:
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Any:
-        async with self._at_once:  # waiting here is not counted as the server's time
-            return await self._request(method, path, body, query, content_type)
+        limit = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
+        # Waiting for the semaphore is not counted as the server's time.
+        async with self._at_once, self._sent(method, path, body, query, content_type, limit) as response:
+            return json.loads(await response.read())
 
-    async def _request(
-        self, method: str, path: str, body: object | None, query: Mapping[str, str] | None, content_type: str
-    ) -> Any:
+    async def stream(self, path: str, query: Mapping[str, str], seconds: float | None) -> AsyncIterator[bytes]:
+        """The pieces of an answer as they come, for at most so many seconds; raises a ClusterError."""
+        limit = aiohttp.ClientTimeout(total=seconds, sock_connect=REQUEST_TIMEOUT_SECONDS)
+        async with self._sent("GET", path, None, query, "application/json", limit) as response:
+            async for piece in response.content.iter_any():
+                yield piece
+
+    @asynccontextmanager
+    async def _sent(
+        self,
+        method: str,
+        path: str,
+        body: object | None,
+        query: Mapping[str, str] | None,
+        content_type: str,
+        limit: aiohttp.ClientTimeout,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer, if it is none of refusal; what goes wrong while it is read is a ClusterError, too."""
         headers = {"Accept": "application/json", "Content-Type": content_type}
         url = f"{self._client.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
         try:
             # Not through the client's own serialisation of models: bodies are plain JSON here, and it takes its time.
             await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-            response = await self._client.rest_client.request(
-                method, url, headers, body, _request_timeout=REQUEST_TIMEOUT_SECONDS
-            )
-            text = (await response.read()).decode()
+            answer = await self._client.rest_client.request(method, url, headers, body, _request_timeout=limit)
+            response: aiohttp.ClientResponse = answer.response
+            async with response:
+                if response.status >= 400:
+                    text = (await response.read()).decode()
+                    wait = _seconds(response.headers.get("Retry-After"))
+                    raise from_status(response.status, _message(text), wait)
+                yield response
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             self._tell(method, resource_of(path), "none")
             raise TemporaryError(f"{method} {path}: {str(error) or type(error).__name__}") from error
+        except ClusterError as error:
+            self._tell(method, resource_of(path), str(error.status))
+            raise
         self._tell(method, resource_of(path), str(response.status))
-        if response.status >= 400:
-            raise from_status(response.status, _message(text), _seconds(response.headers.get("Retry-After")))
-        return json.loads(text)
 
 
 def resource_of(path: str) -> str:
