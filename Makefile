@@ -33,9 +33,10 @@ demo: $(VENV)/.installed $(DATA)/brain.npz $(DATA)/train.py ## the main job, her
 demo-cluster: $(VENV)/.installed $(DATA)/brain.npz $(DATA)/train.py ## the same study on a real Kubernetes API server
 	PYTHONPATH=tests $(BIN)/python -m stand.demo $(STUDY)
 
-docs-images: $(VENV)/.installed ## the picture of the report in the README, from what `make demo` left
+docs-images: $(VENV)/.installed ## the pictures of the README: the report of what `make demo` left, and a study half-way
 	$(BIN)/hpo report $(STUDY) -o .hpo/report.html
 	PYTHONPATH=tests $(BIN)/python -m browser .hpo/report.html docs/images/report.png --width 820 --height 1620
+	PYTHONPATH=tests $(BIN)/python -m browser.watched $(STUDY) docs/images/watch --volume brain-mri=$(DATA)
 
 # The control plane is built before pytest, whose time limit is for tests. A machine that cannot build one is told why,
 # here and by the tests that skip.

@@ -1,4 +1,4 @@
-"""``python -m browser.watched STUDY OUT``: what ``hpo watch`` shows of a study half-way, as OUT-light.png and -dark.png.
+"""``python -m browser.watched STUDY OUT``: what ``hpo watch`` shows half-way, as OUT-light.png and OUT-dark.png.
 
 The study runs for it, in a folder of its own, and is stopped when it has been photographed.
 """

@@ -24,6 +24,7 @@ COMMANDS = {
     "resume": "control:resume",
     "scale": "control:scale",
     "delete": "control:delete",
+    "doctor": "doctor:doctor",
     "list": "show:list_studies",
     "show": "show:show",
     "trials": "show:trials",
