@@ -22,18 +22,20 @@ from browser.chromium import NoChromiumError
 from hpo_operator.cli.followed import changes
 from hpo_operator.cli.objects import StudyObjects
 from hpo_operator.cli.stored_objects import Source
-from hpo_operator.cli.watch import drawn
+from hpo_operator.cli.watch import drawn, exit_code
 
 WIDTH = 1200
 
 
 async def half_way(state: Path, name: str) -> StudyObjects:
-    """The study once half of its trials have ended and several train."""
+    """The study once most of its trials were measured and as many as may train."""
     async for found in changes(Source(state), name):
         budget, counts = found.study["spec"]["budget"], (found.study.get("status") or {}).get("trials") or {}
-        ended = counts.get("succeeded", 0) + counts.get("failed", 0)
-        if 2 * ended >= budget["trials"] and counts.get("running", 0) >= budget["parallelism"]:
+        measured = sum(counts.get(key, 0) for key in ("waiting", "succeeded", "failed"))
+        if 4 * measured >= 3 * budget["trials"] and counts.get("running", 0) >= budget["parallelism"]:
             return found
+        if exit_code(found) is not None:
+            raise SystemExit("the study ended before it could be photographed")
     raise AssertionError("changes never end")
 
 

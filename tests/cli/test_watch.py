@@ -90,8 +90,8 @@ def test_a_sparkline_ends_with_the_last_value() -> None:
     assert len(sparkline(tuple(map(float, range(100))), 10)) == 10
 
 
-def shown(found: StudyObjects, height: int | None = None) -> str:
-    console = Console(width=100, record=True, file=StringIO())
+def shown(found: StudyObjects, height: int | None = None, width: int = 100) -> str:
+    console = Console(width=width, record=True, file=StringIO())
     console.print(study_view(found, START + timedelta(minutes=50), height))
     return console.export_text()
 
@@ -105,6 +105,16 @@ def test_the_view_fits_the_terminal() -> None:
     many = StudyObjects(study(), tuple(trial(i, "Succeeded", 0.5, decision=i) for i in range(500)))
     assert len(shown(many, 24).splitlines()) <= 24
     assert "... and 4" in shown(many, 24)
+
+
+def test_on_a_narrow_terminal_the_parameters_give_way() -> None:
+    long = trial(0, "Succeeded", 0.7) | {
+        "spec": {"index": 0, "resource": 9, "parameters": dict.fromkeys("abcdefghij", "0.5")}
+    }
+    text = shown(StudyObjects(study(), (long,)), width=60)
+    assert "9/9" in text
+    assert all(heading in text for heading in ("trial", "phase", "dice", "epochs"))
+    assert max(map(len, text.splitlines())) <= 60
 
 
 @pytest.mark.parametrize("spec", [{"constraints": [{}]}, {"secondObjective": {"metric": "seconds"}}])

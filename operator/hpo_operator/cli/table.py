@@ -65,22 +65,27 @@ def _figures(found: StudyObjects, reached: Progress) -> Table:
     rows = Table.grid(padding=(0, 1))
     rows.add_column(style="dim", no_wrap=True)
     rows.add_column(width=BAR, no_wrap=True)
-    rows.add_column(no_wrap=True, overflow="ellipsis")
+    rows.add_column()
     trials, hours, clock, left = reached.trials, reached.gpu_hours, reached.wall_clock, reached.seconds_left
     pace = f"   about {duration(left)} left at this pace" if left is not None else ""
-    rows.add_row("trials", _bar(trials), f"{trials.spent:g}/{trials.budget or 0:g}{pace}")
+    rows.add_row("trials", _bar(trials), _line(f"{trials.spent:g}/{trials.budget or 0:g}{pace}"))
     if hours.budget is not None or hours.spent:
         of = f"/{hours.budget:g}" if hours.budget is not None else ""
-        rows.add_row("GPU-hours", _bar(hours), f"{hours.spent:.3g}{of}")
+        rows.add_row("GPU-hours", _bar(hours), _line(f"{hours.spent:.3g}{of}"))
     if clock.budget is not None or clock.spent:
         of = f" of {duration(clock.budget)}" if clock.budget is not None else ""
-        rows.add_row("time", _bar(clock), f"{duration(clock.spent)}{of}")
+        rows.add_row("time", _bar(clock), _line(f"{duration(clock.spent)}{of}"))
     for line in _history(found, reached):
         rows.add_row("best so far", *line)
     if reached.failures:
         causes = ", ".join(f"{number} {reason}" for reason, number in reached.failures.items())
-        rows.add_row("failed", "", Text(causes, style="red"))
+        rows.add_row("failed", "", _line(causes, "red"))
     return rows
+
+
+def _line(text: str, style: str = "") -> Text:
+    """Of a column that gives way where the terminal is narrow: cut, not wrapped."""
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
 def _bar(share: Share) -> RenderableType:
@@ -90,13 +95,13 @@ def _bar(share: Share) -> RenderableType:
     return ProgressBar(share.budget, share.spent, BAR, complete_style="cyan", finished_style="green")
 
 
-def _history(found: StudyObjects, reached: Progress) -> Iterator[tuple[Text, str]]:
+def _history(found: StudyObjects, reached: Progress) -> Iterator[tuple[Text, Text]]:
     """Not with several goals, of which the objective alone tells too little."""
     spec, best = found.study["spec"], reached.best
     if len(best) > 1 and not spec.get("constraints") and not spec.get("secondObjective"):
         far = f" trained to {reached.resource} {found.unit}" if reached.resource else ""
         moved = f"{best[0]:.5g} -> {best[-1]:.5g}   {len(best)} trials{far}"
-        yield Text(sparkline(best, BAR), style="cyan"), moved
+        yield Text(sparkline(best, BAR), style="cyan"), _line(moved)
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
@@ -119,11 +124,11 @@ def _trials(found: StudyObjects, now: datetime, rows: int) -> Iterator[Renderabl
     for column, heading in enumerate(headings):
         width = max([len(heading), *(len(row[column]) for row in cells)])
         table.add_column(heading, min_width=width, no_wrap=True, justify="left" if heading == "phase" else "right")
-    table.add_column("", width=TRIAL_BAR if most else 0)
-    table.add_column("parameters", no_wrap=True, overflow="ellipsis")
-    for trial, (*row, parameters) in zip(shown, cells, strict=True):
+    table.add_column("", width=TRIAL_BAR if most else 0, no_wrap=True)
+    table.add_column("parameters")
+    for trial, row in zip(shown, cells, strict=True):
         bar = _trial_bar(trial.get("status") or {}, most) if most else ""
-        table.add_row(*row, bar, parameters, style="bold" if trial["metadata"]["name"] == best else "")
+        table.add_row(*row, bar, _parameters(trial), style="bold" if trial["metadata"]["name"] == best else "")
     yield table
     hidden = len(found.trials) - len(shown)
     if hidden > 0:
@@ -145,8 +150,12 @@ def _row(trial: Raw, is_best: bool, now: datetime) -> list[Text | str]:
         Text(_phase(status, phase, now), style=COLOURS.get(phase, "")),
         "" if value is None else f"{value:.5g}",
         f"{status.get('resource', 0)}/{target}" if target else "",
-        "  ".join(f"{name}={_short(text)}" for name, text in (trial["spec"].get("parameters") or {}).items()),
     ]
+
+
+def _parameters(trial: Raw) -> Text:
+    given = trial["spec"].get("parameters") or {}
+    return _line("  ".join(f"{name}={_short(text)}" for name, text in given.items()))
 
 
 def _phase(status: Raw, phase: str, now: datetime) -> str:
