@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from hpo_operator.cli.main import app
 from hpo_operator.local.store import ObjectStore
-from local.toy_runs import NAME, Runs, toy_study
+from local.toy_runs import NAME, Runs, toy_study, until
 
 PROGRAM = """
 import sys
@@ -104,6 +104,15 @@ def test_logs(runs: Runs) -> None:
     trial = ObjectStore(runs.state / NAME).get("trials", failed)
     assert trial is not None
     assert said(runs, "logs", failed) == f"x is {float(trial['spec']['parameters']['x'])}\n"
+
+
+def test_logs_are_followed_until_the_pod_has_ended(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    runs.write(toy_study("import time; print('first', flush=True); time.sleep(1); print('last')", trials=1))
+    running = runs.start()
+    until(lambda: any(runs.state.glob("*/processes/*/log")), running)
+    assert said(runs, "logs", f"{NAME}-0", "--follow") == "first\nlast\n"
+    running.communicate(timeout=60)
 
 
 def test_a_file_of_objects_tells_the_same(runs: Runs, tmp_path: Path) -> None:

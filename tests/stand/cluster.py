@@ -27,6 +27,10 @@ def start_process_node(plane: ControlPlane, name: str = NodeObject().name) -> Da
         plane.directory / "pods" / name,
         "--network",
         _network(plane.port),
+        "--certificate",
+        plane.credentials.server_certificate,
+        "--key",
+        plane.credentials.server_key,
     ]
     for variable, value in THREADS.items():
         argv += ["--env", f"{variable}={value}"]

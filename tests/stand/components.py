@@ -72,6 +72,7 @@ def apiserver(
         f"--service-account-key-file={keys.service_account_key}",
         f"--service-account-signing-key-file={keys.service_account_key}",
         "--service-cluster-ip-range=10.96.0.0/16",
+        "--kubelet-preferred-address-types=InternalIP",  # for logs; a node's name resolves nowhere
     ]
 
 

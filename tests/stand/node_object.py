@@ -26,6 +26,8 @@ class NodeObject:
 
     name: str = "process-node-0"
     capacity: Mapping[str, str] = field(default_factory=_capacity)
+    kubelet_port: int = 0
+    """Where the node serves its Pods' logs; 0: nowhere."""
 
     @property
     def path(self) -> str:
@@ -52,6 +54,7 @@ class NodeObject:
             "allocatable": dict(self.capacity),
             "conditions": conditions,
             "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}, {"type": "Hostname", "address": self.name}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": self.kubelet_port}},
             "nodeInfo": {"kubeletVersion": "process-node", "operatingSystem": "linux"} | dict.fromkeys(_UNKNOWN, ""),
         }
         await api.patch(f"{self.path}/status", {"status": status}, STRATEGIC_PATCH)

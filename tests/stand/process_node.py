@@ -15,7 +15,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpo_operator.local.pod_launch import ImageConfig, base_environment
@@ -23,6 +23,7 @@ from hpo_operator.local.pod_process import NodeSettings, PodProcess
 from hpo_operator.local.pod_volumes import ContainerWaitingError
 from hpo_operator.local.process_group import ProcessHost
 from stand.api import STRATEGIC_PATCH, UNREACHABLE, Api, ApiError, Json, connect
+from stand.node_logs import serving_logs
 from stand.node_object import NodeObject
 from stand.volumes import claim_directory
 
@@ -85,6 +86,15 @@ class RunningPod:
     task: asyncio.Task[None] | None = None
     grace: float | None = None
 
+    @property
+    def path(self) -> Path:
+        """Of its log."""
+        assert self.process is not None  # only Pods that were started are found
+        return self.process.log_path
+
+    def is_open(self) -> bool:
+        return self.task is not None and not self.task.done()
+
     def delete(self, grace: float) -> None:
         """The Pod is to go: end it, at the latest after ``grace`` seconds."""
         self.grace = grace
@@ -97,12 +107,20 @@ class ProcessNode:
 
     def __init__(self, api: Api, node: NodeObject, settings: NodeSettings, network: str) -> None:
         self._api = api
-        self._node = node
+        self.node = node
         self._settings = settings
         self._pods: dict[str, RunningPod] = {}
         self._addresses: asyncio.Queue[str] = asyncio.Queue()
         for last in range(1, ADDRESSES + 1):
             self._addresses.put_nowait(f"{network}.{last}")
+
+    def log(self, namespace: str, name: str) -> RunningPod | None:
+        """A Pod of that name which has written to its log; of several the newest."""
+        for running in reversed(self._pods.values()):
+            metadata = running.pod["metadata"]
+            if (metadata["namespace"], metadata["name"]) == (namespace, name) and running.process is not None:
+                return running if running.path.is_file() else None
+        return None
 
     async def run(self) -> None:
         """Serve until cancelled; the API server may come and go."""
@@ -116,13 +134,13 @@ class ProcessNode:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _serve(self) -> None:
-        await self._node.register(self._api)
+        await self.node.register(self._api)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._node.stay_alive(self._api))
+            tasks.create_task(self.node.stay_alive(self._api))
             tasks.create_task(self._follow())
 
     async def _follow(self) -> None:
-        mine = {"fieldSelector": f"spec.nodeName={self._node.name}"}
+        mine = {"fieldSelector": f"spec.nodeName={self.node.name}"}
         listed = await self._api.get("/api/v1/pods", mine)
         present = {pod["metadata"]["uid"] for pod in listed["items"]}
         for pod in listed["items"]:
@@ -211,7 +229,7 @@ class ProcessNode:
             "type": "Warning",
             "reason": "FailedMount" if mount else "Failed",
             "message": waiting["message"].removeprefix("FailedMount: "),
-            "source": {"component": "process-node", "host": self._node.name},
+            "source": {"component": "process-node", "host": self.node.name},
         }
         with suppress(ApiError, *UNREACHABLE):  # an event is a courtesy
             await self._api.create(f"/api/v1/namespaces/{metadata['namespace']}/events", event)
@@ -229,6 +247,7 @@ async def serve(
     node: NodeObject,
     extra: Mapping[str, str],
     images: Mapping[str, ImageConfig],
+    certificate: tuple[Path, Path],
 ) -> None:
     """Run a process node until SIGTERM or SIGINT; its Pods' processes end with it."""
     kube = await connect(kubeconfig)
@@ -246,11 +265,14 @@ async def serve(
 
     with ProcessHost() as host:
         settings = NodeSettings(root, host, environment, claims, images, node.name)
-        task = asyncio.ensure_future(ProcessNode(api, node, settings, network).run())
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        served = ProcessNode(api, node, settings, network)
         try:
-            await task
+            async with serving_logs(served.log, *certificate) as port:
+                served.node = replace(node, kubelet_port=port)
+                task = asyncio.ensure_future(served.run())
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+                await task
         except asyncio.CancelledError:
             logger.info("told to stop")
         finally:
@@ -261,6 +283,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m stand.process_node", description=__doc__.splitlines()[0])
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--root", type=Path, required=True, help="directory for the Pods' files")
+    parser.add_argument("--certificate", type=Path, required=True, help="of the server of logs, for 127.0.0.1")
+    parser.add_argument("--key", type=Path, required=True)
     parser.add_argument("--name", default=NodeObject().name)
     parser.add_argument("--network", default="127.1.0", help="first three numbers of the Pods' addresses")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="given to every process")
@@ -271,7 +295,9 @@ def main() -> int:
     extra = dict(pair.split("=", 1) for pair in options.env)
     entrypoints = (pair.split("=", 1) for pair in options.image)
     images = {name: ImageConfig(tuple(shlex.split(command))) for name, command in entrypoints}
-    asyncio.run(serve(options.kubeconfig, options.root, options.network, NodeObject(options.name), extra, images))
+    certificate = (options.certificate, options.key)
+    node = NodeObject(options.name)
+    asyncio.run(serve(options.kubeconfig, options.root, options.network, node, extra, images, certificate))
     return 0
 
 

@@ -29,7 +29,7 @@ COMMANDS = {
     "show": "show:show",
     "trials": "show:trials",
     "best": "show:best",
-    "logs": "show:logs",
+    "logs": "logs:logs",
     "analyse": "analysis:analyse",
     "explain": "explain:explain",
     "replay": "replay:replay",

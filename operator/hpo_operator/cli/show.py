@@ -1,13 +1,11 @@
-"""``hpo list``, ``show``, ``trials``, ``best`` and ``logs``: what studies are, without reading JSON."""
+"""``hpo list``, ``show``, ``trials`` and ``best``: what studies are, without reading JSON."""
 
 from __future__ import annotations
 
 import json
 import shlex
-import sys
 from collections.abc import Iterator
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
@@ -16,11 +14,10 @@ import yaml
 from hpo_operator.api.trial import TrialPhase
 from hpo_operator.api.words import did_you_mean
 from hpo_operator.cli.mistakes import Mistake
-from hpo_operator.cli.objects import StudyObjects, find_studies, find_study, found_study
-from hpo_operator.cli.options import STATE, StateOption, StudyArgument, reads_objects, sentences
+from hpo_operator.cli.objects import StudyObjects, find_studies, found_study
+from hpo_operator.cli.options import StudyArgument, reads_objects
 from hpo_operator.cli.records import Format, Record, best_first, study_record, trial_record, written
 from hpo_operator.cli.stored_objects import Source
-from hpo_operator.manifests.names import TRIAL_LABEL
 
 FormatOption = Annotated[Format, typer.Option("--output", "-o", help="How to write it.")]
 COLUMNS = ("trial", "phase", "reason", "value", "resource", "parameters")
@@ -107,20 +104,6 @@ def best(
         typer.echo(yaml.safe_dump(incumbent, sort_keys=False, allow_unicode=True), nl=False)
 
 
-def logs(
-    trial: Annotated[str, typer.Argument(help="Name of the trial, such as brain-tissue-14.")],
-    state: StateOption = STATE,
-) -> None:
-    """What the last Pod of a trial has printed, for studies that ran on this machine.
-
-    Example: hpo logs brain-tissue-14
-    """
-    with sentences():
-        log = _log(trial, find_study(Source(state), trial.rpartition("-")[0]))
-        sys.stdout.buffer.write(log.read_bytes())
-        sys.stdout.buffer.flush()
-
-
 def _shown(found: StudyObjects) -> Iterator[str]:
     status = found.study.get("status") or {}
     record = study_record(found)
@@ -173,23 +156,3 @@ def _sorted(records: list[Record], field: str, maximize: bool) -> list[Record]:
         hint = f"did you mean {close}?" if close else f"expected one of {', '.join(fields)}"
         raise Mistake(f"--sort {field}: no such field; {hint}")
     return sorted(records, key=lambda record: (record[field] is None, record[field]))
-
-
-def _log(trial: str, found: StudyObjects) -> Path:
-    """Of the Pod that the trial's status names; of one that never got there, of its newest.
-
-    Raises:
-        Mistake: no such trial, or no Pod of it has left a log.
-    """
-    assert found.folder is not None  # a stored study has one
-    raw = next((raw for raw in found.trials if raw["metadata"]["name"] == trial), None)
-    if raw is None:
-        close = did_you_mean(trial, [raw["metadata"]["name"] for raw in found.trials])
-        raise Mistake(f"{trial}: no such trial in {found.folder}" + (f"; did you mean {close}?" if close else ""))
-    made = [pod for pod in found.pods if (pod["metadata"].get("labels") or {}).get(TRIAL_LABEL) == trial]
-    newest = [pod["metadata"]["name"] for pod in reversed(made)]
-    for pod in filter(None, [(raw.get("status") or {}).get("pod"), *newest]):
-        log = found.folder / "processes" / str(pod) / "log"
-        if log.is_file():
-            return log
-    raise Mistake(f"{trial}: none of its Pods has left a log: it has not started, or its Pods were deleted since")
