@@ -67,7 +67,7 @@ def _figures(found: StudyObjects, reached: Progress) -> Table:
     rows.add_column(width=BAR, no_wrap=True)
     rows.add_column()
     trials, hours, clock, left = reached.trials, reached.gpu_hours, reached.wall_clock, reached.seconds_left
-    pace = f"   about {duration(left)} left at this pace" if left is not None else ""
+    pace = f"   about {duration(left)} left at this pace" if left is not None and trials.seconds is not None else ""
     rows.add_row("trials", _bar(trials), _line(f"{trials.spent:g}/{trials.budget or 0:g}{pace}"))
     if hours.budget is not None or hours.spent:
         of = f"/{hours.budget:g}" if hours.budget is not None else ""
