@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
@@ -24,7 +25,8 @@ from hpo_operator.cli.objects import StudyObjects
 from hpo_operator.cli.stored_objects import Source
 from hpo_operator.cli.watch import drawn, exit_code
 
-WIDTH = 1200
+WIDTH, HEIGHT = 1200, 480
+PAGE = "<!doctype html><meta charset=utf-8><style>body {{ margin: 0 }} svg {{ display: block }}</style>{}"
 
 
 async def half_way(state: Path, name: str) -> StudyObjects:
@@ -63,12 +65,13 @@ def main() -> int:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = take(given.study, Path(folder) / "state", given.volume)
+        now = datetime.now(UTC)
         for theme in ("light", "dark"):
-            page = Path(folder) / f"{theme}.svg"
-            page.write_text(drawn(found, dark=theme == "dark"))
+            page = Path(folder) / f"{theme}.html"
+            page.write_text(PAGE.format(drawn(found, now, dark=theme == "dark")))
             picture = Path(f"{given.out}-{theme}.png")
             try:
-                picture.write_bytes(asyncio.run(photograph(page.as_uri(), WIDTH, None, theme == "dark")))
+                picture.write_bytes(asyncio.run(photograph(page.as_uri(), WIDTH, HEIGHT, theme == "dark")))
             except NoChromiumError as error:
                 print(f"error: {error}", file=sys.stderr)
                 return 1

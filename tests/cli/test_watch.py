@@ -99,7 +99,7 @@ def shown(found: StudyObjects, height: int | None = None, width: int = 100) -> s
 def test_the_view_fits_the_terminal() -> None:
     found = StudyObjects(study(), TRIALS)
     text = shown(found)
-    for words in ("about 1 h 20 min left", "1/4", "40 min of 2 h", "0.7 -> 0.9   3 trials trained to 9 epochs"):
+    for words in ("about 1 h 20 min left", "1/4", "40 min of 2 h", "0.7 -> 0.9   3 trials at 9 epochs"):
         assert words in text
     assert "1 OutOfMemory" in text
     many = StudyObjects(study(), tuple(trial(i, "Succeeded", 0.5, decision=i) for i in range(500)))

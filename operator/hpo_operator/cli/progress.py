@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 from hpo_operator.api.study import seconds as duration_seconds
@@ -29,8 +30,8 @@ class Share:
 
 @dataclass(frozen=True)
 class Progress:
-    """``best``: of the trials trained as far as any (to ``resource``; 0 without a fidelity), in the order in which they
-    were measured, the best until each.
+    """``best``: what was measured at ``resource``, the furthest at which several trials were (0 without a fidelity), in
+    the order of the decisions that knew of it, and of it the best until each.
 
     ``failures``: by their reason, the most frequent first.
     """
@@ -84,25 +85,19 @@ def _elapsed(status: Raw, now: datetime) -> float:
 
 def _best_so_far(found: StudyObjects) -> tuple[int, tuple[float, ...]]:
     measured = sorted(_measured(found.trials))
-    if not measured:
-        return 0, ()
-    full = max(resource for _, resource, _ in measured)
+    compared = Counter(resource for _, resource, _ in measured)
+    far = max((resource for resource, many in compared.items() if many > 1), default=0)
     better = max if found.objective.get("direction") == "Maximize" else min
-    best: list[float] = []
-    for _, resource, value in measured:
-        if resource == full:
-            best.append(value if not best else better(best[-1], value))
-    return full, tuple(best)
+    return far, tuple(accumulate((value for _, resource, value in measured if resource == far), better))
 
 
 def _measured(trials: Sequence[Raw]) -> Iterator[tuple[tuple[int, int], int, float]]:
-    """Of each trial that was measured and has not failed: when (decision, index), resource and value."""
+    """At each rung of each trial that has not failed: when (decision, index), resource and value."""
     for trial in trials:
         status = trial.get("status") or {}
-        measurements = status.get("measurements") or []
-        if measurements and status.get("phase") != "Failed":
-            last = measurements[-1]
-            yield (last.get("decision") or 0, trial["spec"]["index"]), last["resource"], last["value"]
+        if status.get("phase") != "Failed":
+            for measured in status.get("measurements") or ():
+                yield (measured.get("decision") or 0, trial["spec"]["index"]), measured["resource"], measured["value"]
 
 
 def _failures(trials: Sequence[Raw]) -> Iterator[str]:

@@ -99,7 +99,7 @@ def _history(found: StudyObjects, reached: Progress) -> Iterator[tuple[Text, Tex
     """Not with several goals, of which the objective alone tells too little."""
     spec, best = found.study["spec"], reached.best
     if len(best) > 1 and not spec.get("constraints") and not spec.get("secondObjective"):
-        far = f" trained to {reached.resource} {found.unit}" if reached.resource else ""
+        far = f" at {reached.resource} {found.unit}" if reached.resource else ""
         moved = f"{best[0]:.5g} -> {best[-1]:.5g}   {len(best)} trials{far}"
         yield Text(sparkline(best, BAR), style="cyan"), _line(moved)
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.live import Live
-from rich.terminal_theme import DIMMED_MONOKAI, SVG_EXPORT_THEME
+from rich.terminal_theme import SVG_EXPORT_THEME, TerminalTheme
 
 from hpo_operator.cli.followed import changes
 from hpo_operator.cli.mistakes import write_file
@@ -25,6 +25,9 @@ from hpo_operator.cli.table import study_view
 TICK_SECONDS, LEAST_SECONDS = 1.0, 0.2
 """A frame at least this often, since times pass; and at most that often."""
 PICTURE_WIDTH = 120
+_COLOURS = [(36, 41, 47), (207, 34, 46), (17, 99, 41), (154, 103, 0), (9, 105, 218), (130, 80, 223), (27, 124, 131)]
+LIGHT = TerminalTheme((255, 255, 255), (36, 41, 47), [*_COLOURS, (110, 119, 129)])
+"""SVG_EXPORT_THEME is dark."""
 
 
 @reads_objects
@@ -41,18 +44,18 @@ def watch(
     if once or picture or source.objects is not None:  # a file of objects does not change
         found = find_study(source, study)
         if picture is not None:
-            write_file(picture, drawn(found).encode())
+            write_file(picture, drawn(found, datetime.now(UTC)).encode())
         else:
             Console().print(study_view(found, datetime.now(UTC)), highlight=False)
         return
     raise typer.Exit(asyncio.run(_watched(source, study)))
 
 
-def drawn(found: StudyObjects, dark: bool = False) -> str:
+def drawn(found: StudyObjects, now: datetime, dark: bool = False) -> str:
     """The view as SVG."""
     console = Console(record=True, width=PICTURE_WIDTH, file=StringIO(), force_terminal=True, color_system="truecolor")
-    console.print(study_view(found, datetime.now(UTC)), highlight=False)
-    return console.export_svg(title=f"hpo watch {found.name}", theme=DIMMED_MONOKAI if dark else SVG_EXPORT_THEME)
+    console.print(study_view(found, now), highlight=False)
+    return console.export_svg(title=f"hpo watch {found.name}", theme=SVG_EXPORT_THEME if dark else LIGHT)
 
 
 async def _watched(source: Source, target: str) -> int:

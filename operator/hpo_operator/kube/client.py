@@ -61,10 +61,12 @@ def _usual_kubeconfig() -> bool:
 
 def context_namespace(kubeconfig: str | None = None) -> str:
     """Where kubectl works when it is told no namespace: of the current context, or the Pod's own; else ``default``."""
+    if kubeconfig is None and not _usual_kubeconfig():
+        return _POD_NAMESPACE.read_text().strip() if _POD_NAMESPACE.is_file() else "default"
     try:
         _, context = config.list_kube_config_contexts(kubeconfig)
-    except config.ConfigException:
-        return _POD_NAMESPACE.read_text().strip() if _POD_NAMESPACE.is_file() else "default"
+    except config.ConfigException:  # which whoever connects is told
+        return "default"
     return str(context["context"].get("namespace") or "default")
 
 
