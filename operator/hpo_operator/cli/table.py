@@ -92,7 +92,7 @@ def _bar(share: Share) -> RenderableType:
     """Nothing where there is no budget."""
     if share.budget is None:
         return ""
-    return ProgressBar(share.budget, share.spent, BAR, complete_style="cyan", finished_style="green")
+    return ProgressBar(share.budget, share.spent, BAR, style="grey50", complete_style="cyan", finished_style="green")
 
 
 def _history(found: StudyObjects, reached: Progress) -> Iterator[tuple[Text, Text]]:
@@ -137,7 +137,9 @@ def _trials(found: StudyObjects, now: datetime, rows: int) -> Iterator[Renderabl
 
 def _trial_bar(status: Raw, most: int) -> ProgressBar:
     colour = COLOURS.get(status.get("phase", "Pending"), "")
-    return ProgressBar(most, status.get("resource", 0), TRIAL_BAR, complete_style=colour, finished_style=colour)
+    return ProgressBar(
+        most, status.get("resource", 0), TRIAL_BAR, style="grey50", complete_style=colour, finished_style=colour
+    )
 
 
 def _row(trial: Raw, is_best: bool, now: datetime) -> list[Text | str]:
