@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from hpo_operator.cli.objects import StudyObjects
 from hpo_operator.cli.stored_objects import Source
 from hpo_operator.cli.watch import drawn, exit_code
 
-WIDTH, HEIGHT = 1200, 480
+WIDTH = 1200
 PAGE = "<!doctype html><meta charset=utf-8><style>body {{ margin: 0 }} svg {{ display: block }}</style>{}"
 
 
@@ -57,6 +58,13 @@ def take(study: Path, state: Path, volumes: list[str]) -> StudyObjects:
         running.wait()
 
 
+def height(svg: str) -> int:
+    """Pixels of the picture when it is ``WIDTH`` wide."""
+    found = re.search(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', svg)
+    assert found is not None  # rich writes one
+    return round(WIDTH * float(found[2]) / float(found[1]))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m browser.watched", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("study", type=Path)
@@ -68,10 +76,11 @@ def main() -> int:
         now = datetime.now(UTC)
         for theme in ("light", "dark"):
             page = Path(folder) / f"{theme}.html"
-            page.write_text(PAGE.format(drawn(found, now, dark=theme == "dark")))
+            svg = drawn(found, now, dark=theme == "dark")
+            page.write_text(PAGE.format(svg))
             picture = Path(f"{given.out}-{theme}.png")
             try:
-                picture.write_bytes(asyncio.run(photograph(page.as_uri(), WIDTH, HEIGHT, theme == "dark")))
+                picture.write_bytes(asyncio.run(photograph(page.as_uri(), WIDTH, height(svg), theme == "dark")))
             except NoChromiumError as error:
                 print(f"error: {error}", file=sys.stderr)
                 return 1
