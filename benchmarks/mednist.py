@@ -21,9 +21,9 @@ from typing import Any
 
 import yaml
 
-from hpo_operator.cli.objects import find_study
 from hpo_operator.cli.report import drawn
-from hpo_operator.cli.stored_objects import Source
+from hpo_operator.studies.objects import find_study
+from hpo_operator.studies.stored_objects import Source
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDY = ROOT / "crds/examples/03-mednist-field-of-view.yaml"

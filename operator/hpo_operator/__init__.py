@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hpo_operator.cli.mistakes import Mistake
+    from hpo_operator.mistakes import Mistake
     from hpo_operator.sdk.study import Best, Study, StudyFailed
     from hpo_operator.sdk.tune import tune
 
@@ -17,7 +17,7 @@ __all__ = ["Best", "Mistake", "Study", "StudyFailed", "tune"]
 
 _MODULES = {
     "Best": "sdk.study",
-    "Mistake": "cli.mistakes",
+    "Mistake": "mistakes",
     "Study": "sdk.study",
     "StudyFailed": "sdk.study",
     "tune": "sdk.tune",

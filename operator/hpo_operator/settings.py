@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hpo_operator.mistakes import Mistake
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -30,7 +32,7 @@ class Settings:
     """Path of a kubeconfig; absent: KUBECONFIG, ~/.kube/config, or the Pod's service account."""
 
 
-class SettingsError(ValueError):
+class SettingsError(Mistake):
     """A variable that cannot be used; the message names it."""
 
 

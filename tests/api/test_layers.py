@@ -18,7 +18,7 @@ from hpo_operator.api.model import ApiModel
 from hpo_operator.api.parse import parse_study
 from hpo_operator.api.study import StudySpec
 from hpo_operator.api.trial import TrialSpec
-from hpo_operator.cli.study_file import read_study_files
+from hpo_operator.studies.study_file import read_study_files
 
 CASES = corpus.cases()
 ROOT = study_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]

@@ -22,9 +22,9 @@ import yaml
 from browser.__main__ import photograph
 from browser.chromium import NoChromiumError
 from hpo_operator.cli.followed import changes
-from hpo_operator.cli.objects import StudyObjects
-from hpo_operator.cli.stored_objects import Source
 from hpo_operator.cli.watch import drawn, exit_code
+from hpo_operator.studies.objects import StudyObjects
+from hpo_operator.studies.stored_objects import Source
 
 WIDTH = 1200
 PAGE = "<!doctype html><meta charset=utf-8><style>body {{ margin: 0 }} svg {{ display: block }}</style>{}"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from hpo_operator.cli import trainer_process
 from hpo_operator.cli.main import app
+from hpo_operator.local import trainer_process
 from trainer.support import image_folder
 
 

@@ -20,7 +20,7 @@ from hpo_operator.advice.study import Wish, study
 from hpo_operator.api.engine_study import engine_study, to_text
 from hpo_operator.api.parse import parse_study
 from hpo_operator.cli.main import app
-from hpo_operator.cli.study_file import read_study_files
+from hpo_operator.studies.study_file import read_study_files
 from hpo_trainer.config import parse
 from trainer.support import decathlon_folder, image_folder, segmentation_archive
 

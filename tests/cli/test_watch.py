@@ -16,10 +16,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from hpo_operator.cli.main import app
-from hpo_operator.cli.objects import StudyObjects
 from hpo_operator.cli.progress import progress
 from hpo_operator.cli.table import sparkline, study_view
 from hpo_operator.reconcile.clock import to_text
+from hpo_operator.studies.objects import StudyObjects
 from local.toy_runs import NAME, ROOT, Runs, script, status, toy_study, until
 
 START = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)

@@ -15,13 +15,13 @@ import yaml
 from hpo_operator.api.crd import study_crd, trial_crd
 from hpo_operator.api.parse import parse_study
 from hpo_operator.api.study import Study
-from hpo_operator.cli.study_file import read_study_files
 from hpo_operator.doctor import access, capacity, installation, storage
 from hpo_operator.doctor.amounts import amount, is_gpu, requested
 from hpo_operator.doctor.checks import findings
 from hpo_operator.doctor.facts import Fact, Facts, Finding, State, Wanted, rights_of
 from hpo_operator.doctor.probe import any_study, first_pod
 from hpo_operator.manifests.rbac import RULES
+from hpo_operator.studies.study_file import read_study_files
 from reconcile.restricted import violations
 
 ROOT = Path(__file__).resolve().parents[2]

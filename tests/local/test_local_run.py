@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from hpo_operator.cli.main import app
-from hpo_operator.cli.study_file import StudyFileError, read_study_files
 from hpo_operator.local.store import ObjectStore, exclusive
+from hpo_operator.studies.study_file import StudyFileError, read_study_files
 from local.toy_runs import NAME, Runs, results, script, status, toy_study, until
 
 Raw = dict[str, Any]

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 
 from hpo_operator.api.engine_study import engine_study
 from hpo_operator.api.parse import parse_study
-from hpo_operator.cli.study_file import read_study_files
 from hpo_operator.reconcile.manual_trials import Stray
+from hpo_operator.studies.study_file import read_study_files
 from reconcile.objects import trial
 from reconcile.simulation import Raw, SimulatedCluster, performed_in_part
 from reconcile.studies import ALGORITHMS, HYPERBAND, SEEDS, SOBOL, assert_ended, event_reasons, made, ran

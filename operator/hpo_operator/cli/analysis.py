@@ -20,15 +20,15 @@ from hpo_engine.study import Study
 from hpo_engine.trial import Trial, TrialState
 from hpo_operator.cli.analysis_beliefs import beliefs_view, gain_view
 from hpo_operator.cli.analysis_parts import heading, table
-from hpo_operator.cli.mistakes import Mistake, write_file
-from hpo_operator.cli.objects import StudyObjects, found_study
-from hpo_operator.cli.options import StudyArgument, reads_objects
+from hpo_operator.cli.options import StudyArgument, found_study, reads_objects
 from hpo_operator.cli.report import drawn
-from hpo_operator.cli.stored_objects import Source
-from hpo_operator.cli.typed_objects import engine_view
+from hpo_operator.mistakes import Mistake, write_file
 from hpo_operator.report.stored_study import StoredStudy
 from hpo_operator.report.trade_off import SECONDS, trade_off
 from hpo_operator.report.words import after, doubts, foundation, percent, predicts
+from hpo_operator.studies.objects import StudyObjects
+from hpo_operator.studies.stored_objects import Source
+from hpo_operator.studies.typed_objects import engine_view
 
 TOPS = (0.01, 0.05, 0.1)
 LARGE = 10**6

@@ -14,10 +14,10 @@ from hpo_operator.api.errors import InvalidObject
 from hpo_operator.api.parse import parse_study
 from hpo_operator.api.study import IMMUTABLE
 from hpo_operator.api.words import listing
-from hpo_operator.cli.cluster import FIELD_MANAGER, Space, connected
-from hpo_operator.cli.mistakes import Mistake
 from hpo_operator.cli.options import NamespaceOption, sentences
-from hpo_operator.cli.validate import valid_studies
+from hpo_operator.mistakes import Mistake
+from hpo_operator.studies.cluster import Space, connected
+from hpo_operator.studies.study_file import valid_studies
 
 Raw = Mapping[str, Any]
 APPLIED_METADATA = ("name", "labels", "annotations")
@@ -65,29 +65,24 @@ async def _stored(space: Space, name: str) -> Raw | None:
     from hpo_operator.kube.errors import NotFoundError
 
     try:
-        found: Raw = await space.server.request("GET", space.studies(name))
+        return await space.study(name)
     except NotFoundError:
         return None
-    return found
 
 
 async def _applied(space: Space, path: Path, study: Raw, dry_run: bool, force: bool) -> Raw:
     """The study as it is stored now. Raises Mistake: somebody else has set one of its fields."""
-    from hpo_operator.kube.client import APPLY_PATCH
     from hpo_operator.kube.errors import ConflictError
 
     metadata = {key: study["metadata"][key] for key in APPLIED_METADATA if study["metadata"].get(key)}
     body = {key: study[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": metadata}
-    query = {"fieldManager": FIELD_MANAGER, "force": str(force).lower()} | ({"dryRun": "All"} if dry_run else {})
-    where = space.studies(metadata["name"])
     try:
-        applied: Raw = await space.server.request("PATCH", where, body=body, query=query, content_type=APPLY_PATCH)
+        return await space.apply_study(body, force, dry_run)
     except ConflictError as error:
         raise Mistake(
             f"{path}: {space.namespace}/{metadata['name']}: {' '.join(error.message.split())}; "
             "leave these fields out of the file, or take them over with --force"
         ) from None
-    return applied
 
 
 def _require_changeable(where: str, stored: Raw, wanted: Raw) -> None:

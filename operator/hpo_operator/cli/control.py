@@ -10,9 +10,9 @@ import typer
 
 from hpo_operator.api.errors import InvalidObject
 from hpo_operator.api.parse import parse_study
-from hpo_operator.cli.cluster import FIELD_MANAGER, Space, connected
-from hpo_operator.cli.mistakes import Mistake
 from hpo_operator.cli.options import NamespaceOption, sentences
+from hpo_operator.mistakes import Mistake
+from hpo_operator.studies.cluster import connected
 
 Raw = Mapping[str, Any]
 NameArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study of the cluster.")]
@@ -72,27 +72,27 @@ def delete(
 
 async def _suspended(name: str, namespace: str, wanted: bool) -> str:
     async with connected(namespace, name) as space:
-        study = await space.server.request("GET", space.studies(name))
+        study = await space.study(name)
         where, was = f"{space.namespace}/{name}", bool(study["spec"].get("suspend"))
         if was is wanted:
             return f"{where} unchanged: it {'is suspended already' if wanted else 'was not suspended'}"
-        await _patch(space, name, {"spec": {"suspend": wanted}})
+        await space.patch_study(name, {"suspend": wanted})
     what = "its Pods end after their checkpoints" if wanted else "its trials go on from their checkpoints"
     return f"{where} {'suspended' if wanted else 'resumed'}: {what}"
 
 
 async def _scaled(name: str, namespace: str, budget: Mapping[str, int]) -> str:
     async with connected(namespace, name) as space:
-        study = await space.server.request("GET", space.studies(name))
+        study = await space.study(name)
         where, old = f"{space.namespace}/{name}", dict(study["spec"].get("budget") or {})
         _require_valid(where, study, old | dict(budget))
         changes = [f"{key} {old.get(key)} -> {value}" for key, value in budget.items() if old.get(key) != value]
         if not changes:
             return f"{where} unchanged"
         if budget.keys() == {"parallelism"}:  # what an autoscaler may do as well, whose rights are these alone
-            await _patch(space, f"{name}/scale", {"spec": {"replicas": budget["parallelism"]}})
+            await space.patch_study(name, {"replicas": budget["parallelism"]}, "scale")
         else:
-            await _patch(space, name, {"spec": {"budget": dict(budget)}})
+            await space.patch_study(name, {"budget": dict(budget)})
     return f"{where} scaled: {', '.join(changes)}"
 
 
@@ -106,18 +106,10 @@ def _require_valid(where: str, study: Raw, budget: Raw) -> None:
 
 async def _deleted(name: str, namespace: str, yes: bool) -> str:
     async with connected(namespace, name) as space:
-        study = await space.server.request("GET", space.studies(name))
+        study = await space.study(name)
         where, status = f"{space.namespace}/{name}", study.get("status") or {}
         trials = (status.get("trials") or {}).get("total", 0)
         if not yes and not typer.confirm(f"Delete {where} ({status.get('phase', 'Pending')}) and its {trials} trials?"):
             return f"{where} unchanged"
-        uid = {"preconditions": {"uid": study["metadata"]["uid"]}}  # this one, not a later one of its name
-        await space.server.request("DELETE", space.studies(name), body=uid)
+        await space.delete_study(study)
     return f"{where} deleted"
-
-
-async def _patch(space: Space, name: str, body: Raw) -> None:
-    from hpo_operator.kube.client import MERGE_PATCH
-
-    query = {"fieldManager": FIELD_MANAGER}
-    await space.server.request("PATCH", space.studies(name), body=body, query=query, content_type=MERGE_PATCH)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hpo_operator.cli.options import sentences
-from hpo_operator.cli.trainer_process import run_trainer_module
+from hpo_operator.local.trainer_process import run_trainer_module
 
 data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data sets: check them, split them.")
 

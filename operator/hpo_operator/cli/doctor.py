@@ -17,13 +17,13 @@ from rich.text import Text
 
 from hpo_operator.api.parse import parse_study
 from hpo_operator.api.study import Study
-from hpo_operator.cli.cluster import connected
-from hpo_operator.cli.mistakes import Mistake
 from hpo_operator.cli.options import FAILED, NamespaceOption, sentences
-from hpo_operator.cli.validate import one_study
 from hpo_operator.doctor.checks import findings
 from hpo_operator.doctor.facts import Finding, State, Wanted
 from hpo_operator.doctor.probe import any_study, first_pod
+from hpo_operator.mistakes import Mistake
+from hpo_operator.studies.cluster import connected
+from hpo_operator.studies.study_file import one_study
 
 MARKS = {State.OK: ("✓", "green"), State.WARNING: ("!", "yellow"), State.FAILED: ("✗", "red")}
 REACH = "is kubectl's context right, and the network? kubectl version says the same"
@@ -73,7 +73,7 @@ def _examined(namespace: str, operator: tuple[str, str], study: Study | None) ->
 
 
 async def _examine(namespace: str, operator: tuple[str, str], study: Study | None) -> Sequence[Finding]:
-    # Imported here, since the client would double the start-up time of `hpo doctor --help`.
+    # Imported here, since the client takes a quarter of a second, which `--help` does not pay.
     from hpo_operator.cli.doctor_facts import gather_facts
 
     async with connected(namespace) as space:

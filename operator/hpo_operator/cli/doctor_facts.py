@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hpo_operator.api.study import GROUP, VERSION
-from hpo_operator.cli.cluster import Space
 from hpo_operator.doctor.access import NEEDED, USEFUL, queue_name
 from hpo_operator.doctor.facts import Fact, Facts, Raw, Right, Wanted, rights_of
 from hpo_operator.doctor.installation import CRDS
@@ -16,6 +15,7 @@ from hpo_operator.doctor.storage import claim_names
 from hpo_operator.kube.client import ApiServer
 from hpo_operator.kube.errors import ConflictError, NotFoundError, RefusedError
 from hpo_operator.manifests.rbac import LEASE_RULES, RULES
+from hpo_operator.studies.cluster import Space
 
 REVIEWS = "/apis/authorization.k8s.io/v1"
 KUEUE = "/apis/kueue.x-k8s.io/v1beta1"

@@ -18,13 +18,13 @@ from hpo_engine.trial import Trial, TrialState
 from hpo_operator.api import engine_study
 from hpo_operator.api.trial import HpoTrial, Measurement, Step
 from hpo_operator.cli.analysis_parts import heading, table
-from hpo_operator.cli.mistakes import Mistake
 from hpo_operator.cli.options import reads_objects
-from hpo_operator.cli.stored_objects import Source
-from hpo_operator.cli.typed_objects import TypedStudy, typed_study
 from hpo_operator.manifests import names
+from hpo_operator.mistakes import Mistake
 from hpo_operator.reconcile.history import History
 from hpo_operator.report.words import after
+from hpo_operator.studies.stored_objects import Source
+from hpo_operator.studies.typed_objects import TypedStudy, typed_study
 
 SHOWN = 4
 """Rivals of a rung that are named, nearest first."""

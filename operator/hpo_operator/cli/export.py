@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
-from hpo_operator.cli.mistakes import Mistake, write_file
-from hpo_operator.cli.objects import StudyObjects, found_study
-from hpo_operator.cli.options import StudyArgument, reads_objects
-from hpo_operator.cli.records import Format, trial_record, written
-from hpo_operator.cli.stored_objects import Source
+from hpo_operator.cli.options import StudyArgument, found_study, reads_objects
+from hpo_operator.cli.written import Format, written
+from hpo_operator.mistakes import Mistake, write_file
+from hpo_operator.studies.objects import StudyObjects
+from hpo_operator.studies.records import trial_record
+from hpo_operator.studies.stored_objects import Source
 
 
 class Target(StrEnum):
@@ -47,6 +48,6 @@ def _to_optuna(found: StudyObjects, url: str) -> int:
         from hpo_operator.cli import optuna_study
     except ImportError:
         raise Mistake("--to optuna needs the package optuna: pip install optuna") from None
-    from hpo_operator.cli.typed_objects import engine_view
+    from hpo_operator.studies.typed_objects import engine_view
 
     return optuna_study.store(engine_view(found), url)

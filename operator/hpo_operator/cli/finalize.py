@@ -17,7 +17,6 @@ from typing import Annotated
 import typer
 from threadpoolctl import threadpool_limits
 
-from hpo_operator.cli.claims import parse_claims
 from hpo_operator.cli.finalize_candidates import FinishedStudy, finished_study
 from hpo_operator.cli.finalize_choice import choose, read_library
 from hpo_operator.cli.options import (
@@ -30,8 +29,9 @@ from hpo_operator.cli.options import (
     VolumeOption,
     sentences,
 )
-from hpo_operator.cli.trainer_process import run_trainer_module
+from hpo_operator.local.claims import parse_claims
 from hpo_operator.local.store import exclusive
+from hpo_operator.local.trainer_process import run_trainer_module
 
 EXIT_CODES = {65: INVALID, 75: INTERRUPTED, 78: INVALID}
 """Of the trainer (docs/trainer-contract.md): bad data, told to stop, bad configuration; all others are a failure."""

@@ -13,13 +13,13 @@ from hpo_engine.incumbent import ranked
 from hpo_engine.trial import Trial
 from hpo_operator.api.parse import parse_study, parse_trial
 from hpo_operator.api.study import Study, Volume
-from hpo_operator.cli.claims import claim_directory
-from hpo_operator.cli.mistakes import Mistake
-from hpo_operator.cli.objects import find_study
-from hpo_operator.cli.stored_objects import Source
-from hpo_operator.cli.typed_objects import engine_view
+from hpo_operator.local.claims import claim_directory
 from hpo_operator.local.store import ObjectStore
 from hpo_operator.manifests.names import checkpoint_folder, trial_name
+from hpo_operator.mistakes import Mistake
+from hpo_operator.studies.objects import find_study
+from hpo_operator.studies.stored_objects import Source
+from hpo_operator.studies.typed_objects import engine_view
 
 Raw = Mapping[str, Any]
 

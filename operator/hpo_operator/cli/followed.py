@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hpo_operator.cli.cluster import connected
-from hpo_operator.cli.mistakes import Mistake
-from hpo_operator.cli.objects import StudyObjects, study_objects
-from hpo_operator.cli.stored_objects import RawObjects, Source, belongs, study_folder
 from hpo_operator.manifests.names import STUDY_LABEL
+from hpo_operator.mistakes import Mistake
+from hpo_operator.studies.cluster import connected
+from hpo_operator.studies.objects import StudyObjects, study_objects
+from hpo_operator.studies.stored_objects import RawObjects, Source, belongs, of_folder, study_folder
 
 if TYPE_CHECKING:
     from hpo_operator.kube.follow import Follower
@@ -43,22 +42,7 @@ async def _of_folder(folder: Path) -> AsyncGenerator[StudyObjects]:
             await asyncio.sleep(LOOK_SECONDS)
             continue
         seen = times
-        studies = _read(folder, "study")
-        if not studies:
-            raise Mistake(f"{folder}: the study is gone")
-        yield study_objects(RawObjects(str(folder), studies[0], _read(folder, "trials"), (), folder))
-
-
-def _read(folder: Path, kind: str) -> list[dict[str, Any]]:
-    """Raises Mistake."""
-    found = []
-    for path in sorted(folder.glob(f"{kind}/*.json")):
-        with suppress(FileNotFoundError):
-            try:
-                found.append(json.loads(path.read_text()))
-            except ValueError as error:
-                raise Mistake(f"{path}: expected an object that `hpo run` wrote: {error}") from None
-    return found
+        yield study_objects(of_folder(folder))
 
 
 def _times(folder: Path) -> dict[Path, int]:
@@ -71,11 +55,11 @@ def _times(folder: Path) -> dict[Path, int]:
 
 
 async def _of_cluster(namespace: str, name: str) -> AsyncGenerator[StudyObjects]:
-    # Imported here, since the client would double the start-up time of every other command.
+    # Imported here, since the client takes a quarter of a second, which commands that stay here do not pay.
     from hpo_operator.kube.follow import Follower
 
     async with connected(namespace, name) as space:
-        await space.server.request("GET", space.studies(name))  # what is wrong at first is a sentence, not a retry
+        await space.study(name)  # what is wrong at first is a sentence, not a retry
         news = asyncio.Event()
         study = Follower(space.server, space.studies(), {"fieldSelector": f"metadata.name={name}"}, news.set)
         trials = Follower(space.server, space.trials(), {"labelSelector": f"{STUDY_LABEL}={name}"}, news.set)

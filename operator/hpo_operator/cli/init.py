@@ -16,9 +16,9 @@ from hpo_operator.advice.machine import Machine
 from hpo_operator.advice.spaces import DRAFTS, KINDS
 from hpo_operator.advice.study import Wish, study
 from hpo_operator.api.words import did_you_mean
-from hpo_operator.cli.mistakes import Mistake
 from hpo_operator.cli.options import INVALID, sentences
-from hpo_operator.cli.trainer_process import trainer_module_output
+from hpo_operator.local.trainer_process import trainer_module_output
+from hpo_operator.mistakes import Mistake
 
 SPLIT_FILE = "splits.csv"
 """What ``hpo data split`` writes beside image folders."""

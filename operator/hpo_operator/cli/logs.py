@@ -13,12 +13,12 @@ import typer
 
 from hpo_operator.api.pod_template import trainer_index
 from hpo_operator.api.words import did_you_mean
-from hpo_operator.cli.cluster import Space, connected
-from hpo_operator.cli.mistakes import Mistake
-from hpo_operator.cli.objects import StudyObjects, find_study
 from hpo_operator.cli.options import INTERRUPTED, STATE, ClusterOption, NamespaceOption, StateOption, sentences
-from hpo_operator.cli.stored_objects import Source
 from hpo_operator.manifests.names import TRIAL_LABEL
+from hpo_operator.mistakes import Mistake
+from hpo_operator.studies.cluster import Space, connected
+from hpo_operator.studies.objects import StudyObjects, find_study
+from hpo_operator.studies.stored_objects import Source
 
 LOOK_SECONDS = 0.2
 OVER = ("Succeeded", "Failed")

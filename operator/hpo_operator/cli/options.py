@@ -11,10 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from hpo_operator.cli.mistakes import Mistake
-from hpo_operator.cli.stored_objects import Source
-from hpo_operator.local.store import InUseError
-from hpo_operator.settings import SettingsError
+from hpo_operator.mistakes import Mistake
+from hpo_operator.studies.objects import StudyObjects, find_study
+from hpo_operator.studies.stored_objects import Source
 
 FAILED, INVALID, INTERRUPTED = 1, 2, 130
 """Exit codes beside 0: the study, or what was asked, failed; something given is wrong; told to stop."""
@@ -48,9 +47,17 @@ def sentences() -> Iterator[None]:
     """A user's mistake ends the command with its sentence and exit code 2."""
     try:
         yield
-    except (Mistake, InUseError, SettingsError) as error:
+    except Mistake as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(INVALID) from None
+
+
+def found_study(source: Source, target: str) -> StudyObjects:
+    """The study that ``target`` means, with a warning for each trial that cannot be read. Raises Mistake."""
+    found = find_study(source, target)
+    for note in found.notes:
+        typer.echo(f"warning: {note}", err=True)
+    return found
 
 
 def reads_objects(command: Callable[..., None]) -> Callable[..., None]:

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hpo_engine.parameters import CategoricalParameter, FloatParameter, IntParameter, Parameter
 from hpo_engine.trial import Trial, Value
 from hpo_operator.api.trial import HpoTrial
-from hpo_operator.cli.mistakes import Mistake
+from hpo_operator.mistakes import Mistake
 from hpo_operator.report.stored_study import StoredStudy
 
 

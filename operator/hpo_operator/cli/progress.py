@@ -10,8 +10,8 @@ from itertools import accumulate
 from typing import Any
 
 from hpo_operator.api.study import seconds as duration_seconds
-from hpo_operator.cli.objects import StudyObjects
 from hpo_operator.reconcile.clock import seconds_between, to_text
+from hpo_operator.studies.objects import StudyObjects
 
 Raw = Mapping[str, Any]
 ENDED = ("Succeeded", "Failed", "Stopped")

@@ -6,9 +6,9 @@ import typer
 from threadpoolctl import threadpool_limits
 
 from hpo_operator.cli.options import FAILED, StudyArgument, reads_objects
-from hpo_operator.cli.stored_objects import Source
-from hpo_operator.cli.typed_objects import typed_study
 from hpo_operator.reconcile.replay import replay as made_again
+from hpo_operator.studies.stored_objects import Source
+from hpo_operator.studies.typed_objects import typed_study
 
 
 @reads_objects

@@ -6,16 +6,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from threadpoolctl import threadpool_limits
 
-from hpo_operator.cli.mistakes import Mistake, write_file
-from hpo_operator.cli.objects import StudyObjects, found_study
-from hpo_operator.cli.options import FAILED, StudyArgument, reads_objects
-from hpo_operator.cli.stored_objects import Source
-from hpo_operator.cli.typed_objects import engine_view
+from hpo_operator.api.raw import mapping
+from hpo_operator.cli.options import FAILED, StudyArgument, found_study, reads_objects
+from hpo_operator.mistakes import Mistake, write_file
 from hpo_operator.report.evidence import Evidence, FinalModel
 from hpo_operator.report.page import page
 from hpo_operator.report.plots.curves import curves
@@ -25,6 +23,9 @@ from hpo_operator.report.plots.importance import importance
 from hpo_operator.report.plots.parallel import parallel
 from hpo_operator.report.plots.slices import all_slices
 from hpo_operator.report.svg import Plot, png
+from hpo_operator.studies.objects import StudyObjects
+from hpo_operator.studies.stored_objects import Source
+from hpo_operator.studies.typed_objects import engine_view
 from hpo_operator.version import installed_version
 
 KINDS: Mapping[str, Callable[[Evidence], Plot | None]] = {
@@ -99,18 +100,14 @@ def _images(found: StudyObjects) -> Iterator[str]:
     """Images that the Pods ran, each once; with its digest if the node told it."""
     seen = set()
     for pod in found.pods:
-        told = _mapping(pod.get("status")).get("containerStatuses") or []
-        asked = _mapping(pod.get("spec")).get("containers") or []
+        told = mapping(pod.get("status")).get("containerStatuses") or []
+        asked = mapping(pod.get("spec")).get("containers") or []
         digests = {one.get("name"): one.get("imageID") for one in told if isinstance(one, Mapping)}
         for container in (one for one in asked if isinstance(one, Mapping)):
             words = " ".join(filter(None, (str(container.get("image", "")), digests.get(container.get("name")))))
             if words and words not in seen:
                 seen.add(words)
                 yield words
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _final(folder: Path) -> FinalModel | None:

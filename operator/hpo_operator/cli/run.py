@@ -15,17 +15,17 @@ from rich.console import Console
 from rich.live import Live
 from threadpoolctl import threadpool_limits
 
-from hpo_operator.cli.claims import parse_claims
-from hpo_operator.cli.mistakes import write_file
-from hpo_operator.cli.objects import StudyObjects, find_study
 from hpo_operator.cli.options import FAILED, INTERRUPTED, INVALID, STATE, StateOption, VolumeOption, sentences
-from hpo_operator.cli.stored_objects import Source
 from hpo_operator.cli.table import study_view
-from hpo_operator.cli.trainer_process import source_roots
-from hpo_operator.cli.validate import one_study
+from hpo_operator.local.claims import parse_claims
 from hpo_operator.local.run import LocalSettings, open_store, run_study
 from hpo_operator.local.store import ObjectStore, exclusive
+from hpo_operator.local.trainer_process import source_roots
+from hpo_operator.mistakes import write_file
 from hpo_operator.settings import read_servers
+from hpo_operator.studies.objects import StudyObjects, find_study
+from hpo_operator.studies.stored_objects import Source
+from hpo_operator.studies.study_file import one_study
 
 
 def run(

@@ -13,11 +13,12 @@ import yaml
 
 from hpo_operator.api.trial import TrialPhase
 from hpo_operator.api.words import did_you_mean
-from hpo_operator.cli.mistakes import Mistake
-from hpo_operator.cli.objects import StudyObjects, find_studies, found_study
-from hpo_operator.cli.options import StudyArgument, reads_objects
-from hpo_operator.cli.records import Format, Record, best_first, study_record, trial_record, written
-from hpo_operator.cli.stored_objects import Source
+from hpo_operator.cli.options import StudyArgument, found_study, reads_objects
+from hpo_operator.cli.written import Format, written
+from hpo_operator.mistakes import Mistake
+from hpo_operator.studies.objects import StudyObjects, find_studies
+from hpo_operator.studies.records import Record, best_first, study_record, trial_record
+from hpo_operator.studies.stored_objects import Source
 
 FormatOption = Annotated[Format, typer.Option("--output", "-o", help="How to write it.")]
 COLUMNS = ("trial", "phase", "reason", "value", "resource", "parameters")

@@ -14,12 +14,9 @@ import typer
 from hpo_engine.analysis.belief import Belief, believe
 from hpo_operator.api.parse import parse_study
 from hpo_operator.api.study import Study
-from hpo_operator.cli.mistakes import Mistake
-from hpo_operator.cli.objects import found_study
-from hpo_operator.cli.options import reads_objects
+from hpo_operator.cli.options import found_study, reads_objects
 from hpo_operator.cli.simulate_words import assumptions, sentences_of, table_of
-from hpo_operator.cli.stored_objects import Source
-from hpo_operator.cli.validate import one_study
+from hpo_operator.mistakes import Mistake
 from hpo_operator.report.stored_study import understood
 from hpo_operator.report.words import count
 from hpo_operator.simulation.costs import (
@@ -32,6 +29,8 @@ from hpo_operator.simulation.costs import (
 from hpo_operator.simulation.costs import measured_costs as costs_of
 from hpo_operator.simulation.forecast import forecast, pod_gpus
 from hpo_operator.simulation.summary import summary
+from hpo_operator.studies.stored_objects import Source
+from hpo_operator.studies.study_file import one_study
 
 DRAWS = 10
 

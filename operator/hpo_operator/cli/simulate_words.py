@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hpo_operator.api.study import Study
-from hpo_operator.cli.records import Format, written
+from hpo_operator.cli.written import Format, written
 from hpo_operator.report.words import count, duration
 from hpo_operator.simulation.costs import Costs, MeasuredCosts, StatedCosts
 from hpo_operator.simulation.summary import Spread, Summary

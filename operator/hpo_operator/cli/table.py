@@ -11,10 +11,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from hpo_operator.cli.objects import StudyObjects
 from hpo_operator.cli.progress import Progress, Share, progress
 from hpo_operator.reconcile.clock import seconds_between, to_text
 from hpo_operator.report.words import duration
+from hpo_operator.studies.objects import StudyObjects
 
 Raw = Mapping[str, Any]
 COLOURS = {

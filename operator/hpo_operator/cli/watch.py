@@ -16,11 +16,11 @@ from rich.live import Live
 from rich.terminal_theme import SVG_EXPORT_THEME, TerminalTheme
 
 from hpo_operator.cli.followed import changes
-from hpo_operator.cli.mistakes import write_file
-from hpo_operator.cli.objects import StudyObjects, find_study
 from hpo_operator.cli.options import FAILED, INTERRUPTED, INVALID, StudyArgument, reads_objects
-from hpo_operator.cli.stored_objects import Source
 from hpo_operator.cli.table import study_view
+from hpo_operator.mistakes import write_file
+from hpo_operator.studies.objects import StudyObjects, find_study
+from hpo_operator.studies.stored_objects import Source
 
 TICK_SECONDS, LEAST_SECONDS = 1.0, 0.2
 """A frame at least this often, since times pass; and at most that often."""

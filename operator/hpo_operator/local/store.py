@@ -7,17 +7,18 @@ import json
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hpo_operator.mistakes import Mistake
 from hpo_operator.reconcile.clock import to_text
 
 Object = dict[str, Any]
 
 
-class InUseError(Exception):
+class InUseError(Mistake):
     """Another process works on this folder."""
 
 
@@ -46,7 +47,8 @@ class ObjectStore:
         self.folder = folder
         self._objects: dict[tuple[str, str], Object] = {}
         for path in sorted(folder.glob("*/*.json")):
-            self._objects[path.parent.name, path.stem] = json.loads(path.read_text())
+            with suppress(FileNotFoundError):  # another process, that runs the study, removed it since
+                self._objects[path.parent.name, path.stem] = json.loads(path.read_text())
 
     def get(self, kind: str, name: str) -> Object | None:
         return self._objects.get((kind, name))

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hpo_operator.api.raw import mapping
 from hpo_operator.report.evidence import Evidence, FinalModel
 from hpo_operator.report.html import Html, Section, element, paragraphs, section, table
 from hpo_operator.report.words import count, number
@@ -19,11 +20,11 @@ def final_section(evidence: Evidence) -> Iterator[Section]:
     if evidence.final is None:
         return
     figures = evidence.final.figures
-    test = _mapping(figures.get("test"))
-    judged = test or _mapping(figures.get("validation"))
+    test = mapping(figures.get("test"))
+    judged = test or mapping(figures.get("validation"))
     where = "test images, which no trial has read" if test else "validation images, on which the search was guided"
     look = f" This was look {test.get('look')} at them." if test.get("look") else ""
-    units, intervals = judged.get("units"), _mapping(figures.get("intervals"))
+    units, intervals = judged.get("units"), mapping(figures.get("intervals"))
     words = (
         f"Chosen: {figures.get('method', 'unknown')}. Judged on {where}"
         + (f" ({count(units, 'patient or case')})." if isinstance(units, int) else ".")
@@ -39,7 +40,7 @@ def final_section(evidence: Evidence) -> Iterator[Section]:
 def _judged(judged: Raw) -> Html:
     models = {name: figures for name, figures in judged.items() if isinstance(figures, Mapping)}
     names = list(dict.fromkeys(figure for figures in models.values() for figure in figures))
-    rows = [(name, *(_shown(_mapping(figures.get(name))) for figures in models.values())) for name in names]
+    rows = [(name, *(_shown(mapping(figures.get(name))) for figures in models.values())) for name in names]
     headings = ("figure", *(name.replace("single", "best trial") for name in models))
     return table(headings, rows, "Figures of the final model")
 
@@ -63,7 +64,3 @@ def _pictures(final: FinalModel) -> Iterator[Html]:
         words = name.removesuffix(".png").replace("_", " ")
         image = element("img", src=f"data:image/png;base64,{base64.b64encode(data).decode()}", alt=words)
         yield element("figure", image, element("figcaption", words.capitalize()))
-
-
-def _mapping(value: object) -> Raw:
-    return value if isinstance(value, Mapping) else {}

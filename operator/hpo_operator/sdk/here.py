@@ -11,10 +11,10 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from hpo_operator.cli.mistakes import Mistake
-from hpo_operator.cli.trainer_process import source_roots
 from hpo_operator.local.run import LocalSettings, open_store, run_study
-from hpo_operator.local.store import InUseError, ObjectStore, exclusive
+from hpo_operator.local.store import ObjectStore, exclusive
+from hpo_operator.local.trainer_process import source_roots
+from hpo_operator.mistakes import Mistake
 
 
 def run_here(
@@ -30,12 +30,9 @@ def run_here(
     """
     claims = {claim: _directory(claim, Path(path)) for claim, path in volumes.items()}
     settings = LocalSettings(folder, claims, os.environ, source_roots())
-    try:
-        with exclusive(folder):
-            store = open_store(manifest, settings, fresh)
-            _serve(store, manifest["metadata"]["name"], settings, show)
-    except InUseError as error:
-        raise Mistake(str(error)) from None
+    with exclusive(folder):
+        store = open_store(manifest, settings, fresh)
+        _serve(store, manifest["metadata"]["name"], settings, show)
 
 
 def _directory(claim: str, path: Path) -> Path:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from hpo_operator.cli.cluster import FIELD_MANAGER, Space, connected
-from hpo_operator.cli.stored_objects import RawObjects, Source, of_cluster
+from hpo_operator.studies.cluster import Space, connected
+from hpo_operator.studies.stored_objects import RawObjects, Source, of_cluster
 
 Raw = Mapping[str, Any]
 T = TypeVar("T")
@@ -57,35 +57,23 @@ class InCluster:
 
     def study(self) -> Raw:
         """The study alone. Raises Mistake."""
-        return self._asked(lambda space: space.server.request("GET", space.studies(self.name)))
+        return self._asked(lambda space: space.study(self.name))
 
     def create(self, study: Raw) -> None:
         """Raises Mistake: it is there already, or is refused."""
-        query = {"fieldManager": FIELD_MANAGER}
-        self._asked(lambda space: space.server.request("POST", space.studies(), body=study, query=query))
+        self._asked(lambda space: space.create_study(study))
 
     def patch(self, spec: Raw) -> None:
         """Sections of the spec, merged. Raises Mistake."""
-        from hpo_operator.kube.client import MERGE_PATCH
+        self._asked(lambda space: space.patch_study(self.name, spec))
 
-        self._asked(
-            lambda space: space.server.request(
-                "PATCH",
-                space.studies(self.name),
-                body={"spec": spec},
-                query={"fieldManager": FIELD_MANAGER},
-                content_type=MERGE_PATCH,
-            )
-        )
+    def delete(self, study: Raw) -> None:
+        """This one, not a later one of its name. Raises Mistake."""
+        self._asked(lambda space: space.delete_study(study))
 
-    def delete(self, uid: str) -> None:
-        """The study of this uid, not a later one of its name. Raises Mistake."""
-        body = {"preconditions": {"uid": uid}}
-        self._asked(lambda space: space.server.request("DELETE", space.studies(self.name), body=body))
-
-    def _asked(self, ask: Callable[[Space], Coroutine[Any, Any, Any]]) -> Raw:
-        async def asked() -> Raw:
-            answers: list[Raw] = []  # as far as mypy sees, the context manager may swallow exceptions
+    def _asked(self, ask: Callable[[Space], Coroutine[Any, Any, T]]) -> T:
+        async def asked() -> T:
+            answers: list[T] = []  # as far as mypy sees, the context manager may swallow exceptions
             async with connected(self.namespace, self.name, self.kubeconfig) as space:
                 answers.append(await ask(space))
             return answers[0]

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hpo_operator.cli.mistakes import Mistake
+from hpo_operator.mistakes import Mistake
 
 Domain = tuple[Any, ...] | Sequence[Any] | Mapping[str, Any]
 Space = Mapping[str, Domain]

@@ -15,11 +15,11 @@ import yaml
 from hpo_operator.api.errors import InvalidObject
 from hpo_operator.api.parse import parse_study
 from hpo_operator.api.study import GROUP, VERSION
-from hpo_operator.cli.mistakes import Mistake
-from hpo_operator.cli.records import Record, trial_record
-from hpo_operator.cli.validate import one_study
+from hpo_operator.mistakes import Mistake
 from hpo_operator.sdk.places import Folder, InCluster, Place
 from hpo_operator.sdk.space import Space, parameters_of
+from hpo_operator.studies.records import Record, trial_record
+from hpo_operator.studies.study_file import one_study
 
 Raw = Mapping[str, Any]
 STATE = Path(".hpo")
@@ -227,7 +227,7 @@ class Study:
     def delete(self) -> None:
         """With its trials and Pods; checkpoints stay in their volume. In a cluster only. Raises Mistake."""
         place = self._in_cluster("delete")
-        place.delete(place.study()["metadata"]["uid"])
+        place.delete(place.study())
         self._place = None
 
     def _where(self) -> Place:

@@ -8,15 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from hpo_operator.cli.mistakes import Mistake
-from hpo_operator.cli.stored_objects import RawObjects
 from hpo_operator.local.run import LocalSettings, open_store
-from hpo_operator.local.store import InUseError, ObjectStore, exclusive
+from hpo_operator.local.store import exclusive
 from hpo_operator.reconcile.clock import to_text
 from hpo_operator.sdk.functions import Function, FunctionCluster
 from hpo_operator.sdk.places import Kept
 from hpo_operator.sdk.space import Space
 from hpo_operator.sdk.study import Study, StudyFailed
+from hpo_operator.studies.stored_objects import RawObjects
 
 TRAINER = {
     "podTemplate": {"spec": {"containers": [{"name": "trainer", "image": "python", "command": ["python"]}]}},
@@ -81,15 +80,12 @@ def tune(
 
 
 def _run_in(folder: Path, study: Study, function: Function) -> FunctionCluster:
-    try:
-        with exclusive(folder):
-            store: ObjectStore = open_store(study.manifest, LocalSettings(folder, {}, {}), fresh=False)
-            (stored,) = store.all("study")
-            cluster = FunctionCluster(stored, function, store)
-            cluster.run()
-            return cluster
-    except InUseError as error:
-        raise Mistake(str(error)) from None
+    with exclusive(folder):
+        store = open_store(study.manifest, LocalSettings(folder, {}, {}), fresh=False)
+        (stored,) = store.all("study")
+        cluster = FunctionCluster(stored, function, store)
+        cluster.run()
+        return cluster
 
 
 def _new(study: Study) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A study's objects for the commands that compute with them: typed for a replay, or as the engine sees them."""
+"""A study's objects for what computes with them: typed for a replay, or as the engine sees them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from hpo_operator.api.errors import InvalidObject
 from hpo_operator.api.parse import parse_study
 from hpo_operator.api.study import Study
 from hpo_operator.api.trial import HpoTrial
-from hpo_operator.cli.mistakes import Mistake
-from hpo_operator.cli.objects import StudyObjects
-from hpo_operator.cli.stored_objects import Source
+from hpo_operator.mistakes import Mistake
 from hpo_operator.reconcile.decide import read_trials
 from hpo_operator.reconcile.manual_trials import owned_and_strays
 from hpo_operator.report.stored_study import StoredStudy, understood
+from hpo_operator.studies.objects import StudyObjects
+from hpo_operator.studies.stored_objects import Source
 
 
 @dataclass(frozen=True)

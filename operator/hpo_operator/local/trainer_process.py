@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from hpo_operator.cli.mistakes import Mistake
+from hpo_operator.mistakes import Mistake
 
 NEEDED = ("torch", "nibabel", "PIL")
 """Packages of the extra ``trainer`` that its commands import at once or when a file calls for them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from hpo_operator.cli.mistakes import Mistake
+from hpo_operator.mistakes import Mistake
 
 
 def parse_claims(texts: Iterable[str]) -> dict[str, Path]:

@@ -1,14 +1,17 @@
-"""Study files, read as kubectl reads them."""
+"""Study files, read as kubectl reads them and checked as the cluster checks them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from hpo_operator.cli.mistakes import Mistake
+from hpo_operator.api.errors import InvalidObject
+from hpo_operator.api.parse import parse_study
+from hpo_operator.mistakes import Mistake
 
 
 class StudyFileError(Mistake):
@@ -53,3 +56,34 @@ def read_study_files(path: Path) -> list[dict[str, Any]]:
         if not isinstance(document, dict):
             raise StudyFileError(f"{path}: expected an object, found {type(document).__name__}")
     return documents
+
+
+def valid_studies(paths: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
+    """All studies of all files, with their file. Raises Mistake with all that is wrong in any."""
+    problems = [f"{path}: {problem}" for path in paths for problem in study_problems(path)]
+    if problems:
+        raise Mistake("\n".join(problems))
+    return [(path, document) for path in paths for document in read_study_files(path)]
+
+
+def one_study(path: Path) -> dict[str, Any]:
+    """The one valid study of a file. Raises Mistake with all that is wrong."""
+    found = valid_studies([path])
+    if len(found) > 1:
+        raise Mistake(f"{path}: expected one study, found {len(found)}")
+    return found[0][1]
+
+
+def study_problems(path: Path) -> list[str]:
+    """All that is wrong with the studies of a file."""
+    try:
+        documents = read_study_files(path)
+    except StudyFileError as error:
+        return [str(error).removeprefix(f"{path}: ")]
+    problems: list[str] = []
+    for document in documents:
+        try:
+            parse_study(document)
+        except InvalidObject as error:
+            problems.extend(map(str, error.errors))
+    return problems

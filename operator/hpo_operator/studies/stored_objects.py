@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpo_operator.cli.cluster import connected
-from hpo_operator.cli.mistakes import Mistake
-from hpo_operator.cli.study_file import read_study_files
 from hpo_operator.local.store import ObjectStore
 from hpo_operator.manifests.names import STUDY_LABEL
+from hpo_operator.mistakes import Mistake
+from hpo_operator.studies.cluster import connected
+from hpo_operator.studies.study_file import read_study_files
 
 Raw = Mapping[str, Any]
 
@@ -51,7 +51,7 @@ class Source:
             return RawObjects(str(self.objects), *_of_file(self.objects, target))
         if self.cluster:
             return asyncio.run(of_cluster(self.namespace, target))
-        return _of_folder(study_folder(target, self.state))
+        return of_folder(study_folder(target, self.state))
 
     def studies(self) -> list[Raw]:
         """All studies there, without their trials, by name.
@@ -68,12 +68,16 @@ class Source:
         return sorted(found, key=lambda study: str(_field(study, "name")))
 
 
-def _of_folder(folder: Path) -> RawObjects:
+def of_folder(folder: Path) -> RawObjects:
+    """The study that ``hpo run`` keeps in the folder. Raises Mistake."""
     try:
         store = ObjectStore(folder)
-        return RawObjects(str(folder), store.all("study")[0], store.all("trials"), store.all("pods"), folder)
+        studies, trials, pods = map(store.all, ("study", "trials", "pods"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Mistake(f"{folder}: expected objects that `hpo run` wrote, found others ({error})") from None
+    if not studies:
+        raise Mistake(f"{folder}: the study is gone")
+    return RawObjects(str(folder), studies[0], trials, pods, folder)
 
 
 def _json(path: Path) -> Raw:
@@ -129,7 +133,7 @@ def _flat(documents: Sequence[Raw]) -> Iterator[Raw]:
 async def of_cluster(namespace: str, name: str, kubeconfig: str | None = None) -> RawObjects:
     """A study and the trials that it owns; see ``connected``. Raises Mistake."""
     async with connected(namespace, name, kubeconfig) as space:
-        study = await space.server.request("GET", space.studies(name))
+        study = await space.study(name)
         mine = {"labelSelector": f"{STUDY_LABEL}={name}"}
         trials = await space.server.request("GET", space.trials(), query=mine)
     return RawObjects(f"{space.namespace}/{name}", study, [trial for trial in trials["items"] if belongs(trial, study)])

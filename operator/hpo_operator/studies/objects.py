@@ -1,4 +1,4 @@
-"""A study's objects for the commands that show them: checked, and what cannot be read is left out and told of."""
+"""A study's objects as they are shown: checked, and what cannot be read is left out and told of."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import typer
 from pydantic import ValidationError
 
 from hpo_operator.api.errors import InvalidObject
 from hpo_operator.api.parse import parse_trial
+from hpo_operator.api.raw import mapping
 from hpo_operator.api.study_status import StudyStatus
-from hpo_operator.cli.mistakes import Mistake
-from hpo_operator.cli.stored_objects import RawObjects, Source
+from hpo_operator.mistakes import Mistake
+from hpo_operator.studies.stored_objects import RawObjects, Source
 
 Raw = Mapping[str, Any]
 
@@ -39,12 +39,12 @@ class StudyObjects:
     @property
     def objective(self) -> Raw:
         """As far as the spec has one: a study that was refused is stored, too."""
-        return _mapping(self.study["spec"].get("objective"))
+        return mapping(self.study["spec"].get("objective"))
 
     @property
     def unit(self) -> str:
         """Of the fidelity; empty without one."""
-        return str(_mapping(self.study["spec"].get("fidelity")).get("resource", ""))
+        return str(mapping(self.study["spec"].get("fidelity")).get("resource", ""))
 
 
 def find_study(source: Source, target: str) -> StudyObjects:
@@ -65,17 +65,9 @@ def study_objects(found: RawObjects) -> StudyObjects:
             parse_trial(item)
             trials.append(item)
         except InvalidObject as error:
-            notes.append(f"{_mapping(item.get('metadata')).get('name', 'a trial')} is left out: {error}")
+            notes.append(f"{mapping(item.get('metadata')).get('name', 'a trial')} is left out: {error}")
     trials.sort(key=lambda trial: (trial["spec"]["index"], trial["metadata"]["name"]))
     return StudyObjects(found.study, tuple(trials), tuple(found.pods), found.folder, tuple(notes))
-
-
-def found_study(source: Source, target: str) -> StudyObjects:
-    """The same, with a word about what of it could not be read. Raises Mistake."""
-    found = find_study(source, target)
-    for note in found.notes:
-        typer.echo(f"warning: {note}", err=True)
-    return found
 
 
 def find_studies(source: Source) -> list[StudyObjects]:
@@ -88,7 +80,7 @@ def find_studies(source: Source) -> list[StudyObjects]:
 
 def checked_study(study: Raw, where: str) -> None:
     """Raises Mistake unless it has a name, a spec and a status as the operator writes it."""
-    name = _mapping(study.get("metadata")).get("name")
+    name = mapping(study.get("metadata")).get("name")
     if not isinstance(name, str) or not isinstance(study.get("spec"), dict):
         raise Mistake(f"{where}: expected an HPOStudy with metadata.name and spec, found one without")
     try:
@@ -97,7 +89,3 @@ def checked_study(study: Raw, where: str) -> None:
         first = error.errors()[0]
         path = ".".join(map(str, ("status", *first["loc"])))
         raise Mistake(f"{where}: {name}: {path}: {first['msg']}") from None
-
-
-def _mapping(value: object) -> Raw:
-    return value if isinstance(value, Mapping) else {}

@@ -1,4 +1,4 @@
-"""Trials and studies as flat records, and the ways to write them: a table, JSON, YAML, CSV."""
+"""Ways to write records: a table, JSON, YAML, CSV."""
 
 from __future__ import annotations
 
@@ -6,71 +6,20 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
 import yaml
 
-from hpo_operator.cli.objects import Raw, StudyObjects
+from hpo_operator.studies.records import Record
 
-Record = dict[str, Any]
 NESTED = ("parameters", "metrics")
 """Fields that hold a mapping; in CSV and tables each of its keys is a column."""
 
 
 class Format(StrEnum):
     TABLE, JSON, CSV, YAML = "table", "json", "csv", "yaml"
-
-
-def trial_record(trial: Raw) -> Record:
-    """What came of a trial, by the latest measurement; without one, by the latest sample."""
-    spec, status = trial["spec"], trial.get("status") or {}
-    measurements = status.get("measurements") or []
-    latest = measurements[-1] if measurements else {}
-    return {
-        "trial": trial["metadata"]["name"],
-        "index": spec["index"],
-        "phase": status.get("phase", "Pending"),
-        "reason": status.get("reason", ""),
-        "value": latest.get("value", status.get("objective")),
-        "resource": latest.get("resource", status.get("resource", 0)),
-        "rung": spec.get("rung", 0),
-        "origin": (spec.get("rationale") or {}).get("origin", ""),
-        "seconds": sum(m.get("seconds") or 0.0 for m in measurements),
-        "gpuSeconds": status.get("gpuSeconds", 0.0),
-        "interruptions": status.get("interruptions", 0),
-        "message": (status.get("failure") or {}).get("message") or status.get("message", ""),
-        "parameters": dict(spec.get("parameters") or {}),
-        "metrics": dict(latest.get("metrics") or {}),
-    }
-
-
-def study_record(found: StudyObjects) -> Record:
-    status = found.study.get("status") or {}
-    best = status.get("best") or {}
-    return {
-        "study": found.name,
-        "phase": status.get("phase", "Pending"),
-        "algorithm": status.get("algorithm", ""),
-        "metric": found.objective.get("metric", ""),
-        "best": best.get("value"),
-        "bestTrial": best.get("trial", ""),
-        "progress": status.get("progress", ""),
-        "failed": (status.get("trials") or {}).get("failed", 0),
-        "reason": status.get("reason", ""),
-    }
-
-
-def best_first(records: Iterable[Record], maximize: bool) -> list[Record]:
-    """By resource first: what was trained for longer is better for a reason that is not its own. No value: last."""
-
-    def key(record: Record) -> tuple[bool, float, float]:
-        value = record["value"]
-        missing = value is None or record["phase"] == "Failed"
-        return missing, -record["resource"], 0.0 if value is None else -value if maximize else value
-
-    return sorted(records, key=key)
 
 
 def written(records: Sequence[Record], form: Format, columns: Sequence[str] = ()) -> str:
