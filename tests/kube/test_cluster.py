@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from aiohttp import web
 from hpo_operator.kube.client import ApiServer, resource_of
 from hpo_operator.kube.cluster import KubeCluster, StudyKey
 from hpo_operator.kube.errors import RefusedError, TemporaryError
+from hpo_operator.kube.mirror import KINDS
 from hpo_operator.reconcile.actions import CreateTrial
 from kube.fake_api import FakeApi, Raw
 
@@ -65,6 +66,29 @@ async def test_studies_that_come_together_are_listed_together(api: FakeApi) -> N
     assert [names(snapshot) for snapshot in seen] == [[f"s{i}-0"] for i in range(30)]
     begun = [query for _, kind, query in api.asked if kind == "hpotrials" and "continue" not in query]
     assert len(begun) == 2  # the first one's, and one for all who came meanwhile
+
+
+async def test_what_no_event_told_of_is_found_and_told(api: FakeApi) -> None:
+    """Studies are listed at an easy pace; what has not changed is the very same object, which was read already."""
+    api.put("hpotrials", trial("demo-0"))
+    api.put("hpostudies", {"metadata": {"name": "other", "uid": "another-study"}})
+    told: asyncio.Queue[StudyKey] = asyncio.Queue()
+    async with connected(api) as (cluster, _):
+        await cluster.observe(StudyKey("lab", "other"))
+        before = await cluster.observe(KEY)
+        comparing = asyncio.create_task(cluster.keep_comparing(told.put_nowait, seconds=0.05))
+        with suppress(TimeoutError):
+            assert not await asyncio.wait_for(told.get(), 0.5)
+        assert len(api.asked) > 2 * len(KINDS)  # both studies, each alone; then both together
+        api.put("hpotrials", trial("demo-1"))
+        assert await told.get() == KEY
+        comparing.cancel()
+        after = await cluster.observe(KEY)
+    assert names(after) == ["demo-0", "demo-1"]
+    assert before is not None and after is not None
+    assert after.trials[0] is before.trials[0]
+    assert after.study is before.study
+    assert told.empty()
 
 
 async def test_a_write_without_an_answer_is_looked_for_by_its_name(api: FakeApi) -> None:

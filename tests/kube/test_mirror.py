@@ -64,11 +64,13 @@ class Server:
         return [entry_of("pods", raw) for raw in self.pods.values()], str(self.version)
 
 
-def put_list(mirror: StudyMirror, items: Iterable[Entry], version: str) -> None:
+def put_list(mirror: StudyMirror, items: Iterable[Entry], version: str, ends: bool = True) -> None:
+    """``ends``: nothing was written meanwhile; else it only compares."""
     for kind in ("hpostudies", "hpotrials"):
         mirror.put_list(kind, [], version)  # type: ignore[arg-type]
     mirror.put_list("pods", items, version)
-    mirror.end_list()
+    if ends:
+        mirror.end_list()
 
 
 def phases(mirror: StudyMirror) -> dict[str, str]:
@@ -77,7 +79,9 @@ def phases(mirror: StudyMirror) -> dict[str, str]:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["own", "other", "delete", "deliver", "deliver", "list", "answer", "lost answer", "check"]),
+        st.sampled_from(
+            ["own", "other", "delete", "deliver", "deliver", "list", "compare", "answer", "lost answer", "check"]
+        ),
         st.sampled_from(["a", "b", "c"]),
         st.integers(0, 5),
     ),
@@ -92,10 +96,10 @@ def test_never_behind_its_own_writes_and_in_the_end_right(steps: list[tuple[str,
     mirror.begin_list()
     put_list(mirror, *server.listed())
     own: dict[str, int] = {}
-    waiting: tuple[list[Entry], str] | None = None  # a list that was made and has not been put yet
+    waiting: tuple[list[Entry], str, bool] | None = None  # a list that was made and has not been put yet
     for what, name, choice in steps:
         match what:
-            case "own" | "lost answer" if waiting is not None:
+            case "own" | "lost answer" | "check" if waiting is not None and waiting[2]:
                 continue  # a study's worker does one thing at a time
             case "own":
                 mirror.put_written("pods", server.write(name))
@@ -108,13 +112,13 @@ def test_never_behind_its_own_writes_and_in_the_end_right(steps: list[tuple[str,
                 server.delete(name)
             case "deliver":
                 server.deliver(mirror, choice)
-            case "list" if waiting is None:
+            case "list" | "compare" if waiting is None:
                 mirror.begin_list()
-                waiting = server.listed()
+                waiting = (*server.listed(), what == "list")
             case "answer" if waiting is not None:
                 put_list(mirror, *waiting)
                 waiting = None
-            case "check" if waiting is None:
+            case "check":
                 found = [entry_of("pods", raw) for raw in (server.pods.get(name),) if raw is not None]
                 mirror.put_one("pods", name, found, str(server.version))
         if what in ("own", "lost answer"):
@@ -140,6 +144,16 @@ def test_an_echo_of_an_own_write_is_no_news() -> None:
     assert not mirror.put_event("pods", "ADDED", pod("a", 2, "u", phase="Pending"))
     assert mirror.put_event("pods", "MODIFIED", pod("a", 3, "u", phase="Running"))
     assert phases(mirror) == {"a": "Running"}
+
+
+def test_what_was_looked_for_and_is_gone_stays_so_while_an_older_list_comes_in() -> None:
+    """As after a deletion without an answer, while all studies are compared."""
+    mirror, old = StudyMirror(), entry_of("pods", pod("a", 1, "u", phase="Running"))
+    put_list(mirror, [old], "1")
+    mirror.begin_list()
+    mirror.put_one("pods", "a", [], "3")
+    put_list(mirror, [old], "2", ends=False)
+    assert phases(mirror) == {}
 
 
 def test_what_a_watch_had_to_list_anew_is_in_doubt() -> None:

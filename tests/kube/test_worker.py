@@ -42,6 +42,7 @@ class InMemoryCluster:
         self.before_observe: Callable[[], None] = lambda: None
         self.wake: Callable[[], None] = lambda: None
         self.gone = False
+        self.write_seconds = 0.0
         self.observed: list[float] = []
         self.performed: list[tuple[float, Action]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -61,6 +62,7 @@ class InMemoryCluster:
             raise error
         if self.ignored(action):
             return
+        await asyncio.sleep(self.write_seconds)
         self.objects.now = now
         self.performed.append((asyncio.get_running_loop().time(), action))
         self.objects.perform(action)
@@ -310,6 +312,17 @@ def test_what_only_people_read_is_stored_a_little_later_and_together() -> None:
     assert len(changes) > 10
     assert len(numbers) < 6
     assert all(not action.can_wait for _, action in cluster.performed if _measures(action))
+
+
+def test_no_pod_waits_for_what_only_people_read() -> None:
+    """Each write takes longer than people wait in quiet times. Trial, then Pod: with nothing in between."""
+    cluster = InMemoryCluster(made(3))
+    cluster.write_seconds = 2.5
+    simulate(cluster, served)
+    written = [type(action) for _, action in cluster.performed]
+    assert written.count(CreateTrial) == written.count(CreatePod) == 3
+    after = [written[position + 1] for position, kind in enumerate(written) if kind is CreateTrial]
+    assert after == [CreatePod] * 3
 
 
 def _measures(action: Action) -> bool:

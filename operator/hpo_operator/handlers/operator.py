@@ -90,6 +90,7 @@ async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callab
 
         lag = asyncio.create_task(_watch_lag(metrics, health), name="event-loop lag")
         readiness = asyncio.create_task(_when_set(ready, on_ready), name="readiness")
+        comparing = asyncio.create_task(cluster.keep_comparing(workers.wake), name="comparing")
         try:
             await kopf.operator(
                 registry=triggers.registry(tell, lambda: load_configuration(settings.kubeconfig), health.hear),
@@ -102,8 +103,8 @@ async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callab
                 identity="hpo-operator",  # type: ignore[arg-type]
             )
         finally:
-            lag.cancel()
-            readiness.cancel()
+            for task in (lag, readiness, comparing):
+                task.cancel()
             await workers.stop()
             executor.shutdown(wait=False, cancel_futures=True)
             log.info("stopped")

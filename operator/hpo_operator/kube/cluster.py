@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from hpo_operator.api.study import GROUP, VERSION
 from hpo_operator.kube.client import JSON_PATCH, MERGE_PATCH, ApiServer
-from hpo_operator.kube.errors import ConflictError, NotFoundError
+from hpo_operator.kube.errors import ClusterError, ConflictError, NotFoundError
 from hpo_operator.kube.lists import StudyLists, folder
 from hpo_operator.kube.mirror import Kind, Raw, StudyMirror
 from hpo_operator.manifests import names
@@ -28,6 +30,8 @@ from hpo_operator.reconcile.clock import to_text
 from hpo_operator.reconcile.manual_trials import owned_and_strays
 from hpo_operator.reconcile.snapshot import Snapshot
 
+log = logging.getLogger(__name__)
+
 ObjectAction = CreateTrial | PatchTrialSpec | AdoptTrial | PutTrialStatus | CreatePod | DeletePod | PutStudyStatus
 
 
@@ -43,9 +47,9 @@ class StudyKey:
 
 
 LIST_SECONDS = 60.0
-"""A study is listed this often even if nothing is in doubt, so that an event lost anywhere costs a minute ..."""
+"""All studies are listed this often even if nothing is in doubt, so that an event lost anywhere costs a minute ..."""
 LIST_SHARE = 0.02
-"""... but no study spends more than this share of its time in such lists."""
+"""... but no more than this share of the time goes into such lists."""
 
 
 class Cluster(Protocol):
@@ -71,7 +75,6 @@ class KubeCluster:
     def __init__(self, server: ApiServer) -> None:
         self._server, self._lists = server, StudyLists(server)
         self._mirrors: dict[StudyKey, StudyMirror] = {}
-        self._list_due: dict[StudyKey, float] = {}
 
     def learn(self, key: StudyKey, kind: Kind, event: str | None, raw: Raw) -> bool:
         """What a watch tells of an object of the study; whether it is news. It is, of a study that nobody looks at."""
@@ -81,15 +84,31 @@ class KubeCluster:
     def forget(self, key: StudyKey) -> None:
         """Nobody looks at this study any more."""
         self._mirrors.pop(key, None)
-        self._list_due.pop(key, None)
+
+    async def keep_comparing(self, tell: Callable[[StudyKey], None], seconds: float = LIST_SECONDS) -> None:
+        """For ever: list what is observed, every ``seconds`` or less often. ``tell``: of studies it brings news of."""
+        loop = asyncio.get_running_loop()
+        pause = seconds
+        while True:
+            await asyncio.sleep(pause)
+            began = loop.time()
+            for namespace in sorted({key.namespace for key in self._mirrors}):
+                for name in await self._compared(namespace):
+                    tell(StudyKey(namespace, name))
+            pause = max(seconds, (loop.time() - began) / LIST_SHARE)
+
+    async def _compared(self, namespace: str) -> list[str]:
+        mirrors = {key.name: mirror for key, mirror in self._mirrors.items() if key.namespace == namespace}
+        try:
+            return await self._lists.compare(namespace, mirrors)
+        except ClusterError as error:
+            log.warning("namespace %s: not listed, and will be with the next lists: %s", namespace, error.message)
+            return []
 
     async def observe(self, key: StudyKey) -> Snapshot | None:
         mirror = self._mirrors.setdefault(key, StudyMirror())
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        if mirror.in_doubt or began >= self._list_due.get(key, 0.0):
+        if mirror.in_doubt:
             await self._lists.fill(key.namespace, key.name, mirror)
-            self._list_due[key] = loop.time() + max(LIST_SECONDS, (loop.time() - began) / LIST_SHARE)
         for kind, name in tuple(mirror.doubts):
             await self._lists.check(key.namespace, kind, name, mirror)
         study = next(mirror.objects("hpostudies"), None)

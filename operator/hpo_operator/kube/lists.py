@@ -16,8 +16,8 @@ from hpo_operator.kube.client import ApiServer
 from hpo_operator.kube.mirror import KINDS, Entry, Kind, Raw, StudyMirror, entry_of
 from hpo_operator.manifests.names import STUDY_LABEL
 
-PIECE = 500
-"""Objects of one answer, so that reading it does not hold up the event loop."""
+PIECE = 100
+"""Objects of one answer, so that reading it does not hold up the event loop: 500 Pods took it 90 ms."""
 
 
 def folder(kind: Kind, namespace: str) -> str:
@@ -46,23 +46,33 @@ class StudyLists:
             if waiting.get(study) is mirror:
                 del waiting[study]
 
+    async def compare(self, namespace: str, mirrors: Mapping[str, StudyMirror]) -> list[str]:
+        """List mirrors of studies that may be in use; which of them it told anything new. Doubts stay."""
+        async with self._one_at_a_time[namespace]:
+            return await self._put(namespace, mirrors)
+
     async def check(self, namespace: str, kind: Kind, name: str, mirror: StudyMirror) -> None:
         """Read one object whose last write had an outcome that is not known. By a list, which Roles allow already."""
         found, version = await self._all(namespace, kind, {"fieldSelector": f"metadata.name={name}"})
         mirror.put_one(kind, name, (entry for entries in found.values() for entry in entries), version)
 
     async def _fill(self, namespace: str, mirrors: Mapping[str, StudyMirror]) -> None:
-        for mirror in mirrors.values():
-            mirror.begin_list()
-        only = next(iter(mirrors)) if len(mirrors) == 1 else None
-        for kind in KINDS:
-            found, version = await self._all(namespace, kind, _selector(kind, only))
-            for name, mirror in mirrors.items():
-                mirror.put_list(kind, found[name], version)
+        await self._put(namespace, mirrors)
         for name, mirror in mirrors.items():
             mirror.end_list()
             if self._waiting[namespace].get(name) is mirror:
                 del self._waiting[namespace][name]
+
+    async def _put(self, namespace: str, mirrors: Mapping[str, StudyMirror]) -> list[str]:
+        """Which of them it told anything new."""
+        for mirror in mirrors.values():
+            mirror.begin_list()
+        only = next(iter(mirrors)) if len(mirrors) == 1 else None
+        news = set()
+        for kind in KINDS:
+            found, version = await self._all(namespace, kind, _selector(kind, only))
+            news |= {name for name, mirror in mirrors.items() if mirror.put_list(kind, found[name], version)}
+        return sorted(news)
 
     async def _all(
         self, namespace: str, kind: Kind, selector: Mapping[str, str]

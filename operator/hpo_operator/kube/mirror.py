@@ -3,6 +3,7 @@
 A look at it is as safe as a list, since it is never behind what the operator itself has written:
 
 * It begins with a consistent list. An event that is older than that list tells nothing new.
+* It is compared with another such list now and then, while it is in use, in case an event was lost anywhere.
 * The answer to a write is the object as it was stored, and goes in at once. A write whose outcome is not known
   (no answer, already there, gone) leaves a doubt about its object, which is read before the next look.
 * Of two versions of an object the later one stays. What is deleted stays deleted: uids are not used twice.
@@ -41,7 +42,8 @@ class Entry:
 class StudyMirror:
     """One study's objects. Nothing may be decided by it while ``in_doubt``, or before each of ``doubts`` is read.
 
-    Lists and writes of a study take turns; events come at any time.
+    Lists of a study take turns. One that ends with ``end_list`` also takes turns with its writes; another, and events,
+    come at any time.
     """
 
     def __init__(self) -> None:
@@ -60,18 +62,22 @@ class StudyMirror:
         """Called before the objects are asked for; what is deleted from now on, the answer may not tell."""
         self._gone.clear()
 
-    def put_list(self, kind: Kind, items: Iterable[Entry], version: str) -> None:
-        """All objects of a kind as of ``version``; what came meanwhile and is later stays."""
-        number = _number(version)
-        fresh = {entry.name: entry for entry in items}
-        for name, entry in self._entries[kind].items():
-            if entry.version > number >= 0 and (name not in fresh or fresh[name].version < entry.version):
+    def put_list(self, kind: Kind, items: Iterable[Entry], version: str) -> bool:
+        """All objects of a kind as of ``version``; what came meanwhile and is later stays. Whether that was news.
+
+        What is as late stays, too: whoever has read that very object need not read it again.
+        """
+        number, kept = _number(version), self._entries[kind]
+        fresh = {entry.name: entry for entry in items if entry.uid not in self._gone}
+        for name, entry in kept.items():
+            listed = fresh.get(name)
+            if entry.version > number >= 0 if listed is None else entry.version >= listed.version >= 0:
                 fresh[name] = entry
-        self._entries[kind] = {name: entry for name, entry in fresh.items() if entry.uid not in self._gone}
-        self._listed[kind] = number
+        self._entries[kind], self._listed[kind] = fresh, number
+        return fresh.keys() != kept.keys() or any(fresh[name] is not entry for name, entry in kept.items())
 
     def end_list(self) -> None:
-        """All kinds were put."""
+        """All kinds were put, and nothing was written meanwhile: nothing is in doubt any more."""
         self.in_doubt = min(self._listed.values()) < 0
         self.doubts.clear()
 
@@ -79,9 +85,12 @@ class StudyMirror:
         """What a list of this name alone, as of ``version``, has ``found``."""
         self.doubts.discard((kind, name))
         kept = self._entries[kind].get(name)
+        entries = list(found)
         if kept is not None and kept.version <= _number(version):
             del self._entries[kind][name]
-        for entry in found:
+            if kept.uid not in [entry.uid for entry in entries]:
+                self._gone.add(kept.uid)
+        for entry in entries:
             self._put_own(kind, entry)
 
     def put_written(self, kind: Kind, raw: Raw) -> None:

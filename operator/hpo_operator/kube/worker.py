@@ -43,13 +43,16 @@ REFUSAL_SECONDS = 30.0
 """What the API server refused (a Pod by quota or admission, an adoption) is asked for again after this long."""
 ACTIONS_AT_ONCE = 8
 """Of one study."""
+BUSY = 4.0
+"""While there is something to do, what only people read waits longer by this factor: a Pod would wait behind it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class WorkerSettings:
     """``sample_seconds``: how often the /metrics of running trials are read, and a silent Prometheus is asked again.
 
-    ``status_seconds``: at most so much later is stored what only people read, to be stored together with what follows.
+    ``status_seconds``: at most so much later is stored what only people read, to be stored together with what follows;
+    while there is something to do, ``BUSY`` times as much.
     ``prometheus``: addresses of the servers that studies may ask, by name.
     """
 
@@ -169,7 +172,8 @@ class StudyWorker:
         now = asyncio.get_running_loop().time()
         if self._status_due is None:
             self._status_due = now + self._settings.status_seconds  # of the first change that waits
-        if now < self._status_due and (stages.work or stages.can_wait):
+        busy = (BUSY - 1) * self._settings.status_seconds if stages.work else 0.0
+        if now < self._status_due + busy and (stages.work or stages.can_wait):
             return False
         self._status_due = None
         await self._perform_all(snapshot, [*stages.shown, stages.status])
