@@ -68,14 +68,6 @@ def test_an_adoption_is_told_once_it_is_done() -> None:
     assert in_stages([first, STATUS]).status == (STATUS,)
 
 
-def test_what_no_step_rests_on_is_stored_beside_the_steps_and_behind_them() -> None:
-    """But before the Pod of the trial's own next attempt."""
-    begun, lost = (PutTrialStatus(name, TrialStatus(), evidence=False) for name in ("s-0", "s-1"))
-    stages = in_stages([begun, lost, pod_of("s-1"), pod_of("s-2")])
-    assert stages.known == ()
-    assert stages.steps == ((lost, pod_of("s-1")), (pod_of("s-2"),), (begun,))
-
-
 def test_what_people_read_comes_last_and_can_wait() -> None:
     seen = RecordEvent("Warning", "PodRefused", "trial s-0: exceeded quota")
     put, known = PutTrialStatus("s-0", TrialStatus(), can_wait=True), trial_status("s-1")

@@ -10,7 +10,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,9 +22,8 @@ from kubernetes.aio import client, config
 from hpo_operator.kube.errors import ClusterError, TemporaryError, from_status
 
 REQUEST_TIMEOUT_SECONDS = 30
-AT_ONCE, PATIENT = 16, 6
-"""Requests in flight, and those of them that nothing waits for. More do not make an API server faster, and whoever else
-asks it, such as for a Lease, waits."""
+AT_ONCE = 16
+"""Requests in flight. More do not make an API server faster, and whoever else asks it, such as for a Lease, waits."""
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -94,7 +93,7 @@ class ApiServer:
 
     def __init__(self, configuration: Any, tell: Tell = lambda verb, resource, code: None) -> None:
         self._client, self._tell = client.ApiClient(configuration), tell
-        self._at_once, self._patient = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(PATIENT)
+        self._at_once = asyncio.Semaphore(AT_ONCE)
 
     @classmethod
     async def connect(cls, kubeconfig: str | None = None, tell: Tell = lambda verb, resource, code: None) -> Self:
@@ -117,16 +116,11 @@ class ApiServer:
         body: object | None = None,
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
-        patient: bool = False,
     ) -> Any:
-        """``patient``: nothing waits for it, and it waits for others."""
         limit = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
-        # Waiting for the semaphores is not counted as the server's time.
-        async with AsyncExitStack() as lanes:
-            for lane in (self._patient, self._at_once) if patient else (self._at_once,):
-                await lanes.enter_async_context(lane)
-            async with self._sent(method, path, body, query, content_type, limit) as response:
-                return json.loads(await response.read())
+        # Waiting for the semaphore is not counted as the server's time.
+        async with self._at_once, self._sent(method, path, body, query, content_type, limit) as response:
+            return json.loads(await response.read())
 
     async def stream(self, path: str, query: Mapping[str, str], seconds: float | None) -> AsyncIterator[bytes]:
         """The pieces of an answer as they come, for at most so many seconds; raises a ClusterError."""

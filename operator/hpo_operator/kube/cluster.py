@@ -14,7 +14,6 @@ from hpo_operator.kube.client import JSON_PATCH, MERGE_PATCH, ApiServer
 from hpo_operator.kube.errors import ClusterError, ConflictError, NotFoundError
 from hpo_operator.kube.lists import StudyLists, folder
 from hpo_operator.kube.mirror import Kind, Raw, StudyMirror
-from hpo_operator.kube.stages import is_patient
 from hpo_operator.manifests import names
 from hpo_operator.reconcile.actions import (
     Action,
@@ -136,7 +135,6 @@ class KubeCluster:
 
     async def _write(self, space: str, study: Raw, action: Action, now: datetime) -> Raw | None:
         """The object as it is stored now; None where it was there or gone already."""
-        patient = is_patient(action)
         match action:
             case CreateTrial(manifest):
                 return await self._create(folder("hpotrials", space), manifest)
@@ -153,33 +151,27 @@ class KubeCluster:
                 return await self._unless_gone("PATCH", f"{folder('hpotrials', space)}/{name}", body, MERGE_PATCH)
             case PutTrialStatus(name, status):
                 body = [_status(status.dump())]
-                path = f"{folder('hpotrials', space)}/{name}/status"
-                return await self._unless_gone("PATCH", path, body, JSON_PATCH, patient)
+                return await self._unless_gone("PATCH", f"{folder('hpotrials', space)}/{name}/status", body, JSON_PATCH)
             case PutStudyStatus(status):
                 same = {"op": "test", "path": "/metadata/uid", "value": study["metadata"]["uid"]}
                 path = f"{folder('hpostudies', space)}/{study['metadata']['name']}/status"
-                return await self._unless_gone("PATCH", path, [same, _status(status.dump())], JSON_PATCH, patient)
+                return await self._unless_gone("PATCH", path, [same, _status(status.dump())], JSON_PATCH)
             case RecordEvent():
-                path = f"/api/v1/namespaces/{space}/events"
-                return await self._create(path, event_manifest(study, action, now), patient)
+                return await self._create(f"/api/v1/namespaces/{space}/events", event_manifest(study, action, now))
 
-    async def _create(self, path: str, manifest: Raw, patient: bool = False) -> Raw | None:
+    async def _create(self, path: str, manifest: Raw) -> Raw | None:
         query = {"fieldManager": names.FIELD_MANAGER}
         try:
-            created: Raw = await self._server.request("POST", path, body=manifest, query=query, patient=patient)
+            created: Raw = await self._server.request("POST", path, body=manifest, query=query)
         except ConflictError as error:
             if "AlreadyExists" not in error.message and "already exists" not in error.message:
                 raise
             return None
         return created
 
-    async def _unless_gone(
-        self, method: str, path: str, body: object | None, content_type: str, patient: bool = False
-    ) -> Raw | None:
+    async def _unless_gone(self, method: str, path: str, body: object | None, content_type: str) -> Raw | None:
         try:
-            changed: Raw = await self._server.request(
-                method, path, body=body, content_type=content_type, patient=patient
-            )
+            changed: Raw = await self._server.request(method, path, body=body, content_type=content_type)
         except NotFoundError:
             return None
         return changed

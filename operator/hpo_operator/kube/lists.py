@@ -49,7 +49,7 @@ class StudyLists:
     async def compare(self, namespace: str, mirrors: Mapping[str, StudyMirror]) -> list[str]:
         """List mirrors of studies that may be in use; which of them it told anything new. Doubts stay."""
         async with self._one_at_a_time[namespace]:
-            return await self._put(namespace, mirrors, patient=True)
+            return await self._put(namespace, mirrors)
 
     async def check(self, namespace: str, kind: Kind, name: str, mirror: StudyMirror) -> None:
         """Read one object whose last write had an outcome that is not known. By a list, which Roles allow already."""
@@ -63,19 +63,19 @@ class StudyLists:
             if self._waiting[namespace].get(name) is mirror:
                 del self._waiting[namespace][name]
 
-    async def _put(self, namespace: str, mirrors: Mapping[str, StudyMirror], patient: bool = False) -> list[str]:
+    async def _put(self, namespace: str, mirrors: Mapping[str, StudyMirror]) -> list[str]:
         """Which of them it told anything new."""
         for mirror in mirrors.values():
             mirror.begin_list()
         only = next(iter(mirrors)) if len(mirrors) == 1 else None
         news = set()
         for kind in KINDS:
-            found, version = await self._all(namespace, kind, _selector(kind, only), patient)
+            found, version = await self._all(namespace, kind, _selector(kind, only))
             news |= {name for name, mirror in mirrors.items() if mirror.put_list(kind, found[name], version)}
         return sorted(news)
 
     async def _all(
-        self, namespace: str, kind: Kind, selector: Mapping[str, str], patient: bool = False
+        self, namespace: str, kind: Kind, selector: Mapping[str, str]
     ) -> tuple[Mapping[str, list[Entry]], str]:
         """The objects by study, all of one moment, and their version. Only what is kept of a piece stays in memory."""
         found: defaultdict[str, list[Entry]] = defaultdict(list)
@@ -83,7 +83,7 @@ class StudyLists:
         token = ""
         while True:
             more = {"continue": token} if token else {}
-            answer = await self._server.request("GET", folder(kind, namespace), query=query | more, patient=patient)
+            answer = await self._server.request("GET", folder(kind, namespace), query=query | more)
             for raw in answer["items"]:
                 found[_study_of(kind, raw)].append(entry_of(kind, raw))
             token = answer["metadata"].get("continue")

@@ -50,7 +50,7 @@ class Stages:
 def in_stages(actions: Sequence[Action]) -> Stages:
     """The actions in stages.
 
-    First the evidence of all trials is stored: it is what the steps were decided from (see ``record``). What is only
+    First what is known of all trials is stored: it is what the steps were decided from (see ``record``). What is only
     for people is folded anew by each decision, so that of several in a row only the last need be stored. Trials do not
     depend on each other; within a trial the order counts: that it shall stop is stored before its Pod is deleted, and
     an event is told before the status that keeps it from being told again, but after an adoption. What is about no
@@ -75,18 +75,10 @@ def in_stages(actions: Sequence[Action]) -> Stages:
             trial = _trial_of(action)
             by_trial = steps
             if isinstance(action, PutTrialStatus):
-                by_trial = shown if action.can_wait else known if action.evidence else steps
+                by_trial = shown if action.can_wait else known
             (after if trial is None else by_trial.setdefault(trial, [])).extend(told)
             told = []
-    first = sorted(_groups(steps), key=lambda group: all(map(is_patient, group)))  # a Pod waits for nobody's status
-    return Stages(_groups(known), tuple(first), tuple(after), _groups(shown), tuple(actions[tail:]))
-
-
-def is_patient(action: Action) -> bool:
-    """Whether no trial waits for it."""
-    return isinstance(action, PutStudyStatus | RecordEvent) or (
-        isinstance(action, PutTrialStatus) and not action.evidence
-    )
+    return Stages(_groups(known), _groups(steps), tuple(after), _groups(shown), tuple(actions[tail:]))
 
 
 def _groups(by_trial: dict[str, list[Action]]) -> tuple[tuple[Action, ...], ...]:

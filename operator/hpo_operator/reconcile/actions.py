@@ -37,17 +37,14 @@ class AdoptTrial:
 
 @dataclass(frozen=True)
 class PutTrialStatus:
-    """Replace a trial's status.
+    """Replace a trial's status. All of a decision's are stored before its trials are created or their specs patched:
+    what a step was decided from must not go missing, or it could not be decided again (see ``record``).
 
-    ``evidence``: it tells what steps are decided from. Such are stored before a decision's trials are created or their
-    specs patched: what a step was decided from must not go missing, or it could not be decided again (see ``record``).
-    ``can_wait``: only what people read has changed, so that the next such change may be stored along with it.
-    """
+    ``can_wait``: only what people read has changed, so that the next such change may be stored along with it."""
 
     name: str
     status: TrialStatus
     can_wait: bool = False
-    evidence: bool = True
 
 
 @dataclass(frozen=True)

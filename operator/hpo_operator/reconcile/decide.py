@@ -222,7 +222,7 @@ class _Deciding:
             can_wait = differs_for_people_alone(before, status)
             begins = can_wait and status.reason == "PodNotSeen" and not before.reason  # which is not worth a write
             if status != before and not begins:
-                yield PutTrialStatus(trial.name, status, can_wait, evidence=status.digest != before.digest)
+                yield PutTrialStatus(trial.name, status, can_wait)
 
     def _stops(self, next_steps: Plan, ending: Ending | None) -> set[int]:
         """Trials that run and shall not any more."""
