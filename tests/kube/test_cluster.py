@@ -91,6 +91,21 @@ async def test_what_no_event_told_of_is_found_and_told(api: FakeApi) -> None:
     assert told.empty()
 
 
+async def test_what_was_deleted_while_a_watch_was_broken_is_found_soon(api: FakeApi) -> None:
+    """When it is there again the watch lists, and so tells of what there is, but not of what there was."""
+    api.put("hpotrials", trial("demo-0"))
+    api.put("hpotrials", trial("demo-1"))
+    told: asyncio.Queue[StudyKey] = asyncio.Queue()
+    async with connected(api) as (cluster, _):
+        assert names(await cluster.observe(KEY)) == ["demo-0", "demo-1"]
+        comparing = asyncio.create_task(cluster.keep_comparing(told.put_nowait, seconds=3600))
+        del api.objects["hpotrials"]["demo-0"]
+        assert not cluster.learn(KEY, "hpotrials", None, api.objects["hpotrials"]["demo-1"])
+        assert await told.get() == KEY
+        comparing.cancel()
+        assert names(await cluster.observe(KEY)) == ["demo-1"]
+
+
 async def test_a_write_without_an_answer_is_looked_for_by_its_name(api: FakeApi) -> None:
     """The server stores the trial and dies before it says so."""
 

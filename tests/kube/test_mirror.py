@@ -156,12 +156,12 @@ def test_what_was_looked_for_and_is_gone_stays_so_while_an_older_list_comes_in()
     assert phases(mirror) == {}
 
 
-def test_what_a_watch_had_to_list_anew_is_in_doubt() -> None:
+def test_what_a_watch_had_to_list_anew_is_news_if_it_is_later() -> None:
     mirror = StudyMirror()
-    put_list(mirror, [], "1")
-    assert not mirror.in_doubt
+    put_list(mirror, [entry_of("pods", pod("a", 1, "u"))], "1")
+    assert not mirror.put_event("pods", None, pod("a", 1, "u"))
     assert mirror.put_event("pods", None, pod("a", 2, "u"))
-    assert mirror.in_doubt
+    assert not mirror.in_doubt
 
 
 def test_versions_that_are_no_numbers_are_always_in_doubt() -> None:

@@ -68,9 +68,15 @@ def test_an_adoption_is_told_once_it_is_done() -> None:
     assert in_stages([first, STATUS]).status == (STATUS,)
 
 
+def test_news_of_pods_comes_when_trials_wait_for_nothing() -> None:
+    begun, sampled = PutTrialStatus("s-0", TrialStatus(), "News"), PutTrialStatus("s-1", TrialStatus(), "News")
+    stages = in_stages([begun, sampled, pod_of("s-1")])
+    assert (stages.work, stages.news) == ((pod_of("s-1"),), ((begun,), (sampled,)))
+
+
 def test_what_people_read_comes_last_and_can_wait() -> None:
     seen = RecordEvent("Warning", "PodRefused", "trial s-0: exceeded quota")
-    put, known = PutTrialStatus("s-0", TrialStatus(), can_wait=True), trial_status("s-1")
+    put, known = PutTrialStatus("s-0", TrialStatus(), "Display"), trial_status("s-1")
     stages = in_stages([seen, put, known, BEST, STATUS])
     assert (stages.known, stages.shown, stages.status) == (((known,),), ((seen, put),), (BEST, STATUS))
     assert stages.work == (known,)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count, pairwise
-from typing import Any
+from typing import Any, TypeGuard
 
 import aiohttp
 import pytest
@@ -17,6 +17,7 @@ from aiohttp import web
 from hpo_operator.kube.cluster import StudyKey
 from hpo_operator.kube.errors import ClusterError, ConflictError, NotFoundError, RefusedError, TemporaryError
 from hpo_operator.kube.sampling import SamplePace
+from hpo_operator.kube.turns import Turns
 from hpo_operator.kube.worker import RESYNC_SECONDS, StudyWorker, WorkerSettings
 from hpo_operator.kube.workers import StudyWorkers
 from hpo_operator.manifests.pod import METRICS_PORT
@@ -92,7 +93,10 @@ def made(trials: int = 3, **budget: Any) -> Raw:
 
 
 def simulate(
-    cluster: InMemoryCluster, scenario: Callable[[StudyWorkers], Awaitable[None]], pace: SamplePace | None = None
+    cluster: InMemoryCluster,
+    scenario: Callable[[StudyWorkers], Awaitable[None]],
+    pace: SamplePace | None = None,
+    turns: Turns | None = None,
 ) -> float:
     """Run ``scenario`` with workers for ``cluster``; the seconds that it took."""
 
@@ -102,7 +106,8 @@ def simulate(
             def make(key: StudyKey) -> StudyWorker:
                 settings = WorkerSettings(SETTINGS)
                 executor = InlineExecutor()
-                return StudyWorker(key, cluster, settings, session, executor, cluster.clock, cluster.metrics, pace)
+                clock, metrics = cluster.clock, cluster.metrics
+                return StudyWorker(key, cluster, settings, session, executor, clock, metrics, pace, turns)
 
             workers = StudyWorkers(make)
             cluster.wake = lambda: workers.wake(KEY)
@@ -311,7 +316,7 @@ def test_what_only_people_read_is_stored_a_little_later_and_together() -> None:
     changes = {at for at, action in cluster.performed if isinstance(action, PutTrialStatus)}
     assert len(changes) > 10
     assert len(numbers) < 6
-    assert all(not action.can_wait for _, action in cluster.performed if _measures(action))
+    assert all(action.haste == "Evidence" for _, action in cluster.performed if _measures(action))
 
 
 def test_no_pod_waits_for_what_only_people_read() -> None:
@@ -325,7 +330,29 @@ def test_no_pod_waits_for_what_only_people_read() -> None:
     assert after == [CreatePod] * 3
 
 
-def _measures(action: Action) -> bool:
+def test_trials_go_on_while_others_have_the_turn_to_tell_news() -> None:
+    """What is known of Pods that run is stored when the turn comes, here after 31 seconds."""
+    cluster, turns, other = InMemoryCluster(made(5)), Turns(1), StudyKey("lab", "other")
+    turns.ask(other, lambda: None)
+    cluster.objects.train = lambda parameters, resource: replace(dice(parameters, resource), seconds=20.0)
+
+    async def scenario(workers: StudyWorkers) -> None:
+        asyncio.get_running_loop().call_later(31, turns.leave, other)
+        await served(workers)
+
+    simulate(cluster, scenario, turns=turns)
+    assert [result[0] for result in cluster.objects.results().values()] == [
+        result[0] for result in undisturbed(made(5)).values()
+    ]
+    begun = [at for at, action in cluster.performed if isinstance(action, CreatePod)]
+    news = [at for at, action in cluster.performed if isinstance(action, PutTrialStatus) and action.haste == "News"]
+    assert len(begun) == 5
+    assert begun[1] < 25
+    assert news[:2] == [0, 31]  # the first with the study's acceptance, which waits for nobody
+    assert turns.ask(other, lambda: None)  # the study's own turn is over
+
+
+def _measures(action: Action) -> TypeGuard[PutTrialStatus]:
     return isinstance(action, PutTrialStatus) and bool(action.status.measurements)
 
 

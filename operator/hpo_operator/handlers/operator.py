@@ -26,6 +26,7 @@ from hpo_operator.kube.kinds import wait_until_served
 from hpo_operator.kube.lease import Lease
 from hpo_operator.kube.mirror import KINDS, Kind, Raw
 from hpo_operator.kube.sampling import SamplePace
+from hpo_operator.kube.turns import Turns
 from hpo_operator.kube.worker import StudyWorker, WorkerSettings
 from hpo_operator.kube.workers import StudyWorkers
 from hpo_operator.manifests.pod import PodSettings
@@ -77,10 +78,10 @@ async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callab
         executor = ThreadPoolExecutor(FIT_THREADS, thread_name_prefix="decide")
         pods = PodSettings(settings.trainer_image)
         chosen = WorkerSettings(pods, settings.sample_seconds, prometheus=settings.prometheus)
-        cluster, pace = KubeCluster(server), SamplePace(settings.sample_seconds)
+        cluster, pace, turns = KubeCluster(server), SamplePace(settings.sample_seconds), Turns()
 
         def make(key: StudyKey) -> StudyWorker:
-            return StudyWorker(key, cluster, chosen, session, executor, _now, metrics, pace)
+            return StudyWorker(key, cluster, chosen, session, executor, _now, metrics, pace, turns)
 
         workers = StudyWorkers(make, ended=cluster.forget)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -75,10 +76,16 @@ class KubeCluster:
     def __init__(self, server: ApiServer) -> None:
         self._server, self._lists = server, StudyLists(server)
         self._mirrors: dict[StudyKey, StudyMirror] = {}
+        self._watch_listed = asyncio.Event()
 
     def learn(self, key: StudyKey, kind: Kind, event: str | None, raw: Raw) -> bool:
-        """What a watch tells of an object of the study; whether it is news. It is, of a study that nobody looks at."""
+        """What a watch tells of an object of the study; whether it is news. It is, of a study that nobody looks at.
+
+        ``event`` None: the watch had to list anew, and what was deleted before, nobody will tell. All is compared soon.
+        """
         mirror = self._mirrors.get(key)
+        if event is None and mirror is not None:
+            self._watch_listed.set()
         return mirror is None or mirror.put_event(kind, event, raw)
 
     def forget(self, key: StudyKey) -> None:
@@ -86,16 +93,23 @@ class KubeCluster:
         self._mirrors.pop(key, None)
 
     async def keep_comparing(self, tell: Callable[[StudyKey], None], seconds: float = LIST_SECONDS) -> None:
-        """For ever: list what is observed, every ``seconds`` or less often. ``tell``: of studies it brings news of."""
+        """For ever: list what is observed, every ``seconds`` or less often, and soon after a watch had to list anew.
+
+        ``tell``: of studies that it brings news of.
+        """
         loop = asyncio.get_running_loop()
-        pause = seconds
+        took = 0.0
         while True:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(took)  # at most half of the time, even if watches list again and again
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(seconds, took / LIST_SHARE)):
+                    await self._watch_listed.wait()
+            self._watch_listed.clear()
             began = loop.time()
             for namespace in sorted({key.namespace for key in self._mirrors}):
                 for name in await self._compared(namespace):
                     tell(StudyKey(namespace, name))
-            pause = max(seconds, (loop.time() - began) / LIST_SHARE)
+            took = loop.time() - began
 
     async def _compared(self, namespace: str) -> list[str]:
         mirrors = {key.name: mirror for key, mirror in self._mirrors.items() if key.namespace == namespace}

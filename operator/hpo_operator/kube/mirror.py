@@ -7,7 +7,7 @@ A look at it is as safe as a list, since it is never behind what the operator it
 * The answer to a write is the object as it was stored, and goes in at once. A write whose outcome is not known
   (no answer, already there, gone) leaves a doubt about its object, which is read before the next look.
 * Of two versions of an object the later one stays. What is deleted stays deleted: uids are not used twice.
-* Where a watch may have missed something (it had to list anew), the whole study is in doubt, and listed.
+* A watch that had to list anew may have missed deletions by others, which the next comparison tells; see ``cluster``.
 
 It may be behind what others write, as long as their events are on their way; those wake the study's worker. Versions
 are compared as numbers, as in https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions; a study
@@ -106,7 +106,7 @@ class StudyMirror:
     def put_event(self, kind: Kind, event: str | None, raw: Raw) -> bool:
         """An event of a watch; None: it comes from a list of the watch's own. Whether it tells anything new."""
         entry = entry_of(kind, raw)
-        if event is None or entry.version < 0:
+        if entry.version < 0:
             self.in_doubt = True
             return True
         if event == "DELETED":

@@ -21,19 +21,20 @@ from hpo_operator.reconcile.actions import (
 
 @dataclass(frozen=True)
 class Stages:
-    """One after the other: ``known`` and ``steps`` (a list for each trial, in order), ``after``, and at the end, when
-    there is time, ``shown`` (a list for each trial) and ``status``.
+    """One after the other: ``known`` and ``steps`` (a list for each trial, in order) and ``after``; once that leaves
+    nothing to do, ``news``, and when there is time, ``shown`` (both a list for each trial) and ``status``.
     """
 
     known: tuple[tuple[Action, ...], ...]
     steps: tuple[tuple[Action, ...], ...]
     after: tuple[Action, ...]
+    news: tuple[tuple[Action, ...], ...]
     shown: tuple[tuple[Action, ...], ...]
     status: tuple[Action, ...]
 
     @property
     def work(self) -> tuple[Action, ...]:
-        """All else."""
+        """What trials wait for."""
         return tuple(action for group in (*self.known, *self.steps, self.after) for action in group)
 
     @property
@@ -50,10 +51,10 @@ class Stages:
 def in_stages(actions: Sequence[Action]) -> Stages:
     """The actions in stages.
 
-    First what is known of all trials is stored: it is what the steps were decided from (see ``record``). What is only
-    for people is folded anew by each decision, so that of several in a row only the last need be stored. Trials do not
-    depend on each other; within a trial the order counts: that it shall stop is stored before its Pod is deleted, and
-    an event is told before the status that keeps it from being told again, but after an adoption. What is about no
+    First the evidence of all trials is stored: it is what the steps were decided from (see ``record``). News and what
+    is for display are folded anew by each decision, so that of several in a row only the last need be stored. Trials do
+    not depend on each other; within a trial the order counts: that it shall stop is stored before its Pod is deleted,
+    and an event is told before the status that keeps it from being told again, but after an adoption. What is about no
     trial, such as the deletion of the Pod that cleans, comes next. The study's status, with its events, comes last.
     """
     tail = len(actions)
@@ -63,7 +64,9 @@ def in_stages(actions: Sequence[Action]) -> Stages:
         tail += 1  # the event that tells of it
     known: dict[str, list[Action]] = {}
     steps: dict[str, list[Action]] = {}
+    news: dict[str, list[Action]] = {}
     shown: dict[str, list[Action]] = {}
+    by_haste = {"Evidence": known, "News": news, "Display": shown}
     after: list[Action] = []
     told: list[Action] = []
     for before, action in zip((None, *actions), actions[:tail], strict=False):
@@ -73,12 +76,10 @@ def in_stages(actions: Sequence[Action]) -> Stages:
         told.append(action)
         if not isinstance(action, RecordEvent):
             trial = _trial_of(action)
-            by_trial = steps
-            if isinstance(action, PutTrialStatus):
-                by_trial = shown if action.can_wait else known
+            by_trial = by_haste[action.haste] if isinstance(action, PutTrialStatus) else steps
             (after if trial is None else by_trial.setdefault(trial, [])).extend(told)
             told = []
-    return Stages(_groups(known), _groups(steps), tuple(after), _groups(shown), tuple(actions[tail:]))
+    return Stages(_groups(known), _groups(steps), tuple(after), _groups(news), _groups(shown), tuple(actions[tail:]))
 
 
 def _groups(by_trial: dict[str, list[Action]]) -> tuple[tuple[Action, ...], ...]:

@@ -26,6 +26,7 @@ from hpo_operator.kube.outcomes import Outcomes
 from hpo_operator.kube.prometheus import ask
 from hpo_operator.kube.sampling import SamplePace
 from hpo_operator.kube.stages import Stages, in_stages
+from hpo_operator.kube.turns import Turns
 from hpo_operator.manifests.names import TRIAL_LABEL
 from hpo_operator.manifests.pod import METRICS_PORT, PodSettings
 from hpo_operator.reconcile.actions import Action, AdoptTrial, CreatePod, CreateTrial
@@ -41,8 +42,8 @@ RESYNC_SECONDS = 60.0
 LONGEST_BACKOFF_SECONDS = 60.0
 REFUSAL_SECONDS = 30.0
 """What the API server refused (a Pod by quota or admission, an adoption) is asked for again after this long."""
-ACTIONS_AT_ONCE = 8
-"""Of one study."""
+ACTIONS_AT_ONCE, PATIENT_AT_ONCE = 8, 4
+"""Of one study; and of those that no trial waits for."""
 BUSY = 4.0
 """While there is something to do, what only people read waits longer by this factor: a Pod would wait behind it."""
 
@@ -75,10 +76,11 @@ class StudyWorker:
         clock: Callable[[], datetime],
         metrics: OperatorMetrics,
         pace: SamplePace | None = None,
+        turns: Turns | None = None,
     ) -> None:
-        """``pace``: shared with the workers of other studies; None: there are none."""
+        """``pace`` and ``turns``: shared with the workers of other studies; None: there are none."""
         self.key, self._cluster, self._settings = key, cluster, settings
-        self._pace = pace or SamplePace(settings.sample_seconds)
+        self._pace, self._turns = pace or SamplePace(settings.sample_seconds), turns or Turns()
         self._session, self._executor, self._clock, self._metrics = session, executor, clock, metrics
         self._woken = asyncio.Event()
         self._samples: dict[str, Sample] = {}
@@ -88,10 +90,11 @@ class StudyWorker:
         self._training: tuple[str, ...] = ()
         self._sample_due = 0.0  # on the event loop's clock
         self._status_due: float | None = None  # the same; None: nothing waits to be stored
+        self._awaits_turn = False
         self._answers: dict[str, Answer] = {}
         self._questions: tuple[Question, ...] = ()
         self._question_due = 0.0  # on the event loop's clock
-        self._at_once = asyncio.Semaphore(ACTIONS_AT_ONCE)
+        self._at_once, self._patient = asyncio.Semaphore(ACTIONS_AT_ONCE), asyncio.Semaphore(PATIENT_AT_ONCE)
         self._woken.set()
 
     def wake(self) -> None:
@@ -104,6 +107,12 @@ class StudyWorker:
 
     async def run(self) -> None:
         """Serve the study; returns when there is no more to do for it."""
+        try:
+            await self._serve()
+        finally:
+            self._turns.leave(self.key)
+
+    async def _serve(self) -> None:
         failures = 0
         pause: float | None = 0.0  # the first look is at once
         while pause is not None:
@@ -113,7 +122,10 @@ class StudyWorker:
                 with self._metrics.reconcile_seconds.time():
                     decision = await self._settle()
                 pause, failures = self._pause(decision), 0
+                if not self._awaits_turn:
+                    self._turns.release(self.key)
             except ClusterError as error:
+                self._turns.leave(self.key)
                 failures += 1
                 pause = min(max(2.0 ** (failures - 1), error.retry_after), LONGEST_BACKOFF_SECONDS)
                 self._metrics.reconcile_errors.labels(reason=type(error).__name__).inc()
@@ -130,7 +142,7 @@ class StudyWorker:
                 endless loop.
         """
         worked: tuple[Action, ...] = ()
-        showed: tuple[Action, ...] = ()
+        told: tuple[Action, ...] = ()
         while True:
             observed = await self._cluster.observe(self.key)
             if observed is None:
@@ -152,39 +164,52 @@ class StudyWorker:
             self._snapshot, self._training, self._questions = observed, decision.training, decision.questions
             self._pace.note(self.key, len(decision.training))
             stages = in_stages(decision.actions)
-            work, people = stages.work, stages.people
+            work = stages.work
             if work and work == worked:
                 await self._perform_all(snapshot, [*stages.shown, stages.status])
-            if (work and work == worked) or (people and people == showed):
-                raise TemporaryError(f"{', '.join(_kinds(worked or showed))} had no effect")
+                raise TemporaryError(f"{', '.join(_kinds(work))} had no effect")
             for groups in (stages.known, stages.steps, [stages.after]):
                 await self._perform_all(snapshot, groups)
-            shown = await self._show(snapshot, stages)
-            if not work and not shown:
+            patient = self._patient_groups(stages)
+            telling = tuple(action for group in patient for action in group)
+            if telling and telling == told:
+                raise TemporaryError(f"{', '.join(_kinds(telling))} had no effect")
+            await self._perform_all(snapshot, patient, self._patient)
+            if not work and not telling:
                 return decision
-            worked, showed = work, people if shown else ()
+            worked, told = work, telling
 
-    async def _show(self, snapshot: Snapshot, stages: Stages) -> bool:
-        """Store what people read, if it is time; whether anything was stored."""
+    def _patient_groups(self, stages: Stages) -> Sequence[Sequence[Action]]:
+        """What may be stored now of what no trial waits for."""
+        self._awaits_turn = False
+        now = asyncio.get_running_loop().time()
         if not stages.people:
             self._status_due = None
-            return False
-        now = asyncio.get_running_loop().time()
-        if self._status_due is None:
+        elif self._status_due is None:
             self._status_due = now + self._settings.status_seconds  # of the first change that waits
         busy = (BUSY - 1) * self._settings.status_seconds if stages.work else 0.0
-        if now < self._status_due + busy and (stages.work or stages.can_wait):
-            return False
+        is_due = self._status_due is not None and now >= self._status_due + busy
+        if stages.work and not is_due:
+            return []
+        if not stages.can_wait:
+            is_due = True
+        elif stages.news or is_due:
+            self._awaits_turn = not self._turns.ask(self.key, self.wake)
+        if self._awaits_turn:
+            return []
+        if not is_due:
+            return stages.news
         self._status_due = None
-        await self._perform_all(snapshot, [*stages.shown, stages.status])
-        return True
+        return [*stages.news, *stages.shown, stages.status]
 
-    async def _perform_all(self, snapshot: Snapshot, groups: Iterable[Sequence[Action]]) -> None:
+    async def _perform_all(
+        self, snapshot: Snapshot, groups: Iterable[Sequence[Action]], at_once: asyncio.Semaphore | None = None
+    ) -> None:
         """The groups side by side, the actions of each in turn. Raises the first error once all have ended."""
         outcomes = Outcomes(self._metrics, snapshot)
 
         async def perform(group: Sequence[Action]) -> None:
-            async with self._at_once:
+            async with at_once or self._at_once:
                 for action in group:
                     if await self._perform(snapshot.study, action):
                         outcomes.count(action)
@@ -235,10 +260,11 @@ class StudyWorker:
             return None
         status = (self._snapshot.study.get("status") or {}) if self._snapshot else {}
         over = status.get("completionTime") or status.get("phase") == "Invalid"
-        if over and decision.wake_at is None and self._status_due is None:
+        waits = self._status_due is not None or self._awaits_turn
+        if over and decision.wake_at is None and not waits:
             return None
-        times = [] if over else [RESYNC_SECONDS]
-        if self._status_due is not None:
+        times = [RESYNC_SECONDS] if not over or waits else []
+        if self._status_due is not None and not self._awaits_turn:
             times.append(max(0.0, self._status_due - asyncio.get_running_loop().time()))
         if self._refusals:
             times.append(REFUSAL_SECONDS)

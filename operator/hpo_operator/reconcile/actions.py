@@ -9,6 +9,7 @@ from hpo_operator.api.study_status import StudyStatus
 from hpo_operator.api.trial import TrialStatus
 
 EventType = Literal["Normal", "Warning"]
+Haste = Literal["Evidence", "News", "Display"]
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,16 @@ class AdoptTrial:
 
 @dataclass(frozen=True)
 class PutTrialStatus:
-    """Replace a trial's status. All of a decision's are stored before its trials are created or their specs patched:
-    what a step was decided from must not go missing, or it could not be decided again (see ``record``).
+    """Replace a trial's status.
 
-    ``can_wait``: only what people read has changed, so that the next such change may be stored along with it."""
+    ``haste``: Evidence is stored before a decision's trials are created or their specs patched: what a step was decided
+    from must not go missing, or it could not be decided again (see ``record``). News of a Pod that runs is stored once
+    nothing else is to be done. Of what is for Display alone, the next change may be stored along with it.
+    """
 
     name: str
     status: TrialStatus
-    can_wait: bool = False
+    haste: Haste = "Evidence"
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class DeletePod:
 
 @dataclass(frozen=True)
 class PutStudyStatus:
-    """Replace the study's status. ``can_wait``: as of a trial's."""
+    """Replace the study's status. ``can_wait``: only what people read has changed."""
 
     status: StudyStatus
     can_wait: bool = False

@@ -44,7 +44,7 @@ from hpo_operator.reconcile.record import next_decision, recorded
 from hpo_operator.reconcile.snapshot import Raw, Snapshot
 from hpo_operator.reconcile.study_status import Ending
 from hpo_operator.reconcile.trial_state import TrialView, engine_trial, view_trial
-from hpo_operator.reconcile.trial_status import differs_for_people_alone, trial_status
+from hpo_operator.reconcile.trial_status import haste_of, trial_status
 
 
 @dataclass(frozen=True)
@@ -219,10 +219,10 @@ class _Deciding:
                 yield RecordEvent(
                     "Normal", "TrialInterrupted", f"trial {trial.name} was interrupted ({status.interruptions})"
                 )
-            can_wait = differs_for_people_alone(before, status)
-            begins = can_wait and status.reason == "PodNotSeen" and not before.reason  # which is not worth a write
+            haste = haste_of(before, status)
+            begins = haste == "Display" and status.reason == "PodNotSeen" and not before.reason  # not worth a write
             if status != before and not begins:
-                yield PutTrialStatus(trial.name, status, can_wait)
+                yield PutTrialStatus(trial.name, status, haste)
 
     def _stops(self, next_steps: Plan, ending: Ending | None) -> set[int]:
         """Trials that run and shall not any more."""

@@ -9,6 +9,7 @@ from hpo_engine.trial import TrialState
 from hpo_operator.api.study import StudySpec
 from hpo_operator.api.trial import HpoTrial, TrialStatus
 from hpo_operator.reconcile import clock
+from hpo_operator.reconcile.actions import Haste
 from hpo_operator.reconcile.conditions import Status, condition
 from hpo_operator.reconcile.pod_facts import PodState
 from hpo_operator.reconcile.stalls import why_refused
@@ -45,15 +46,18 @@ def trial_status(view: TrialView, spec: StudySpec, study_ended: bool, now: datet
     )
 
 
-FOR_PEOPLE = {"observed_generation", "phase", "reason", "message", "conditions", "pod"}
+FOR_DISPLAY = {"observed_generation", "phase", "reason", "message", "conditions", "pod"}
 """Of a trial that runs. Its Pod is found by the trial's number of attempts; the name is stored to miss it later."""
+OF_A_POD = {"start_time", "pod_start_time", "objective", "resource", "sampled_pod", "curve"}
+"""What its Pod and its page of metrics tell as long as they are there."""
 
 
-def differs_for_people_alone(old: TrialStatus, new: TrialStatus) -> bool:
-    """Whether nothing has changed that a decision could depend on, of a trial that has not ended."""
-    if new.phase in ENDED or old.phase in ENDED:
-        return False
-    return all(getattr(old, name) == getattr(new, name) for name in TrialStatus.model_fields if name not in FOR_PEOPLE)
+def haste_of(old: TrialStatus, new: TrialStatus) -> Haste:
+    """How soon a trial's new status is to be stored."""
+    changed = {name for name in TrialStatus.model_fields if getattr(old, name) != getattr(new, name)}
+    if new.phase in ENDED or old.phase in ENDED or not changed <= FOR_DISPLAY | OF_A_POD:
+        return "Evidence"
+    return "Display" if changed <= FOR_DISPLAY else "News"
 
 
 def is_promotable(trial: HpoTrial, spec: StudySpec) -> bool:
