@@ -91,6 +91,22 @@ async def test_what_no_event_told_of_is_found_and_told(api: FakeApi) -> None:
     assert told.empty()
 
 
+async def test_echoes_of_the_last_writes_to_a_study_are_no_news(api: FakeApi) -> None:
+    async with connected(api) as (cluster, _):
+        snapshot = await cluster.observe(KEY)
+        assert snapshot is not None
+        await cluster.perform(snapshot.study, CreateTrial(trial("demo-0")), NOW)
+        cluster.forget(KEY)
+        last = api.objects["hpotrials"]["demo-0"]
+        assert not cluster.learn(KEY, "hpotrials", "ADDED", last)
+        assert not cluster.learn(KEY, "hpotrials", None, last)  # a watch lists anew
+        assert cluster.learn(KEY, "hpotrials", "DELETED", last)
+        api.put("hpotrials", trial("demo-0"))
+        assert cluster.learn(KEY, "hpotrials", "MODIFIED", api.objects["hpotrials"]["demo-0"])
+        assert cluster.learn(KEY, "hpotrials", "ADDED", trial("demo-1") | {"metadata": {"name": "demo-1"}})
+        assert cluster.learn(StudyKey("lab", "other"), "hpotrials", "ADDED", last)
+
+
 async def test_what_was_deleted_while_a_watch_was_broken_is_found_soon(api: FakeApi) -> None:
     """When it is there again the watch lists, and so tells of what there is, but not of what there was."""
     api.put("hpotrials", trial("demo-0"))

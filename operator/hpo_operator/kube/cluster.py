@@ -14,7 +14,7 @@ from hpo_operator.api.study import GROUP, VERSION
 from hpo_operator.kube.client import JSON_PATCH, MERGE_PATCH, ApiServer
 from hpo_operator.kube.errors import ClusterError, ConflictError, NotFoundError
 from hpo_operator.kube.lists import StudyLists, folder
-from hpo_operator.kube.mirror import Kind, Raw, StudyMirror
+from hpo_operator.kube.mirror import Kind, Raw, StudyMirror, Versions, is_known
 from hpo_operator.manifests import names
 from hpo_operator.reconcile.actions import (
     Action,
@@ -76,21 +76,29 @@ class KubeCluster:
     def __init__(self, server: ApiServer) -> None:
         self._server, self._lists = server, StudyLists(server)
         self._mirrors: dict[StudyKey, StudyMirror] = {}
+        self._left: dict[StudyKey, Versions] = {}
         self._watch_listed = asyncio.Event()
 
     def learn(self, key: StudyKey, kind: Kind, event: str | None, raw: Raw) -> bool:
-        """What a watch tells of an object of the study; whether it is news. It is, of a study that nobody looks at.
+        """What a watch tells of an object of the study; whether it is news.
+
+        Of a study that nobody looks at it is, unless it is what was there when somebody last did: echoes of the last
+        writes to a study that ended would have it listed again.
 
         ``event`` None: the watch had to list anew, and what was deleted before, nobody will tell. All is compared soon.
         """
         mirror = self._mirrors.get(key)
         if event is None and mirror is not None:
             self._watch_listed.set()
-        return mirror is None or mirror.put_event(kind, event, raw)
+        if mirror is None:
+            return not is_known(self._left.get(key, {}), kind, event, raw)
+        return mirror.put_event(kind, event, raw)
 
     def forget(self, key: StudyKey) -> None:
         """Nobody looks at this study any more."""
-        self._mirrors.pop(key, None)
+        mirror = self._mirrors.pop(key, None)
+        if mirror is not None:
+            self._left[key] = mirror.versions()
 
     async def keep_comparing(self, tell: Callable[[StudyKey], None], seconds: float = LIST_SECONDS) -> None:
         """For ever: list what is observed, every ``seconds`` or less often, and soon after a watch had to list anew.
@@ -121,13 +129,14 @@ class KubeCluster:
 
     async def observe(self, key: StudyKey) -> Snapshot | None:
         mirror = self._mirrors.setdefault(key, StudyMirror())
+        self._left.pop(key, None)
         if mirror.in_doubt:
             await self._lists.fill(key.namespace, key.name, mirror)
         for kind, name in tuple(mirror.doubts):
             await self._lists.check(key.namespace, kind, name, mirror)
         study = next(mirror.objects("hpostudies"), None)
         if study is None or "deletionTimestamp" in study["metadata"]:
-            self.forget(key)
+            self._mirrors.pop(key)
             return None
         uid = study["metadata"]["uid"]
         owned, strays = owned_and_strays(study, mirror.objects("hpotrials"))

@@ -26,6 +26,7 @@ from hpo_operator.manifests.names import TRIAL_LABEL
 Raw = Mapping[str, Any]
 Kind = Literal["hpostudies", "hpotrials", "pods"]
 KINDS: tuple[Kind, ...] = ("hpostudies", "hpotrials", "pods")
+Versions = Mapping[tuple[Kind, str], int]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,10 @@ class StudyMirror:
         """The objects of a kind; ``owners``: only those that one of these uids controls."""
         wanted = None if owners is None else frozenset(owners)
         return (e.raw for e in self._entries[kind].values() if wanted is None or e.owner in wanted)
+
+    def versions(self) -> Versions:
+        """Of all that is kept."""
+        return {(kind, name): entry.version for kind in KINDS for name, entry in self._entries[kind].items()}
 
     def begin_list(self) -> None:
         """Called before the objects are asked for; what is deleted from now on, the answer may not tell."""
@@ -138,6 +143,12 @@ def entry_of(kind: Kind, raw: Raw) -> Entry:
     owner = next((o["uid"] for o in metadata.get("ownerReferences") or () if o.get("controller")), None)
     version = _number(metadata.get("resourceVersion"))
     return Entry(metadata["name"], _SLIM[kind](raw), version, metadata.get("uid", ""), owner)
+
+
+def is_known(versions: Versions, kind: Kind, event: str | None, raw: Raw) -> bool:
+    """Whether an event (see ``put_event``) tells of what was there already."""
+    known = versions.get((kind, raw["metadata"]["name"]), -1)
+    return event != "DELETED" and 0 <= _number(raw["metadata"].get("resourceVersion")) <= known
 
 
 def _number(version: object) -> int:
