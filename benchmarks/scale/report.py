@@ -17,6 +17,12 @@ from scale.load import ALGORITHMS
 Raw = Mapping[str, Any]
 RESULTS = Path(__file__).resolve().parents[1] / "results/operator"
 
+
+def _seconds(value: float) -> str:
+    """NaN: all trials of a study began at once, and none waited for the end of another."""
+    return "-" if math.isnan(value) else f"{value:.2f} s"
+
+
 ROWS: tuple[tuple[str, str, Callable[[Raw], str]], ...] = (
     ("studies ended well", "all", lambda r: f"{sum(r['studies'].values())} of {r['load']['studies']}"),
     ("Pods at once, at most", "", lambda r: f"{r['most_running']:,}"),
@@ -29,8 +35,8 @@ ROWS: tuple[tuple[str, str, Callable[[Raw], str]], ...] = (
     ("operator: writes of a trial", "≤ 8", lambda r: f"{r['writes_per_trial']:.2f}"),
     ("operator: reads of a trial", "", lambda r: f"{r['reads_per_trial']:.2f}"),
     ("event-loop lag, p99 (its bucket's end)", "≤ 100 ms", lambda r: f"{1000 * r['lag_p99_seconds']:.0f} ms"),
-    ("Pod's end to the next Pod, median", "", lambda r: f"{r['gap_seconds']['p50']:.2f} s"),
-    ("Pod's end to the next Pod, p95", "≤ 1 s", lambda r: f"{r['gap_seconds']['p95']:.2f} s"),
+    ("Pod's end to the next Pod, median", "", lambda r: _seconds(r["gap_seconds"]["p50"])),
+    ("Pod's end to the next Pod, p95", "≤ 1 s", lambda r: _seconds(r["gap_seconds"]["p95"])),
     ("kubelet's own lag, p99", "", lambda r: f"{1000 * r['kubelet_lag_p99_seconds']:.0f} ms"),
     ("reconciliations that failed", "0", lambda r: f"{sum(r['errors'].values()):.0f}"),
     ("API server: CPU", "", lambda r: f"{r['cpu_seconds']['kube-apiserver']:.0f} s"),
@@ -48,8 +54,8 @@ Algorithms of ten studies: {mix}.
 Operator, API server, etcd and kubelet share the machine's cores, with whatever else ran there: the last row. Where that
 is above the number of cores, every latency here has waiting for a core in it; CPU seconds have not.{priority}"""
 
-PRIORITY = """ These ran with
-real-time priority (`chrt --rr 1` before the command): whatever else ran on the machine waited for them."""
+PRIORITY = """ These ran at a nice
+value of {nice} (`nice -n {nice}` before the command): whatever else ran on the machine waited for them."""
 
 
 def exponent(results: Sequence[Raw]) -> float:
@@ -72,7 +78,7 @@ def write_page(name: str, results: Sequence[Raw]) -> None:
         python=platform.python_version(),
         seconds=results[0]["load"]["seconds"],
         mix=mix,
-        priority=PRIORITY if os.sched_getscheduler(0) in (os.SCHED_RR, os.SCHED_FIFO) else "",
+        priority=PRIORITY.format(nice=os.nice(0)) if os.nice(0) < 0 else "",
     )
     headings = ["", "aim", *(f"{r['trials']:,} trials" for r in results)]
     rows = [[label, aim, *(shown(r) for r in results)] for label, aim, shown in ROWS]

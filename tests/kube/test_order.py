@@ -15,7 +15,7 @@ from hpo_operator.reconcile.actions import Action, CreateTrial, PatchTrialSpec, 
 from hpo_operator.reconcile.decide import read_trials
 from hpo_operator.reconcile.record import observed_by
 from hpo_operator.reconcile.replay import replay
-from kube.test_worker import InMemoryCluster, served, simulate
+from kube.in_memory import InMemoryCluster, served, simulate
 from reconcile.simulation import Raw
 from reconcile.studies import HYPERBAND, made
 
