@@ -11,7 +11,7 @@ from typing import Any
 from chaos.pods import PodRecord
 from chaos.studies import EPOCHS_OF_HYPERBAND, log
 from hpo_operator.api.parse import parse_study
-from hpo_operator.reconcile.decide import read_trials
+from hpo_operator.reconcile.readings import read_trials
 from hpo_operator.reconcile.replay import replay
 
 Raw = dict[str, Any]

@@ -9,6 +9,10 @@ class Mistake(Exception):  # noqa: N818 - it is the user's, not the program's
     """The message is for the user: what was wrong, where, what to do."""
 
 
+class OutOfReachError(Mistake):
+    """Where it is cannot be reached now; it may be, later."""
+
+
 def write_file(path: Path, data: bytes) -> None:
     """With the folders on its way. Raises Mistake where that cannot be."""
     try:

@@ -57,6 +57,8 @@ class FakeApi:
         match request.method:
             case "GET" if request.query.get("watch"):
                 return await self._watch(request, kind)
+            case "GET" if name in self.objects.get(kind, {}):
+                return web.json_response(self.objects[kind][str(name)])
             case "GET":
                 return self._list(kind, request.query.get("fieldSelector"), int(request.query.get("continue", 0)))
             case "POST":

@@ -12,7 +12,7 @@ import pytest
 from hpo_operator.api.parse import parse_study
 from hpo_operator.kube.errors import ClusterError, TemporaryError
 from hpo_operator.reconcile.actions import Action, CreateTrial, PatchTrialSpec, PutTrialStatus
-from hpo_operator.reconcile.decide import read_trials
+from hpo_operator.reconcile.readings import read_trials
 from hpo_operator.reconcile.record import observed_by
 from hpo_operator.reconcile.replay import replay
 from kube.in_memory import InMemoryCluster, served, simulate

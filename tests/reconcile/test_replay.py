@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo_operator.api.parse import parse_study
-from hpo_operator.reconcile.decide import read_trials
+from hpo_operator.reconcile.readings import read_trials
 from hpo_operator.reconcile.replay import Replay, replay
 from reconcile.disturbed import COMBINATIONS, algorithm, chequered, disturbed
 from reconcile.simulation import Raw, SimulatedCluster

@@ -18,13 +18,13 @@ from hpo_engine.planner import Plan, Promotion, plan
 from hpo_engine.trial import Trial, TrialState
 from hpo_operator.api import engine_study
 from hpo_operator.api.errors import InvalidObject, SpecError
-from hpo_operator.api.parse import parse_study, parse_study_status, parse_trial
+from hpo_operator.api.parse import parse_study, parse_study_status
 from hpo_operator.api.study import Study
 from hpo_operator.api.trial import HpoTrial, Step, TrialStatus
 from hpo_operator.manifests import names
 from hpo_operator.manifests.pod import PodSettings, pod_manifest
 from hpo_operator.manifests.trial import trial_manifest
-from hpo_operator.reconcile import manual_trials, retention, study_status
+from hpo_operator.reconcile import events, manual_trials, retention, study_status
 from hpo_operator.reconcile.actions import (
     Action,
     AdoptTrial,
@@ -39,9 +39,9 @@ from hpo_operator.reconcile.actions import (
 from hpo_operator.reconcile.endings import Standing
 from hpo_operator.reconcile.pod_facts import PodFacts, PodState, gpu_count, read_pod
 from hpo_operator.reconcile.queries import Question
-from hpo_operator.reconcile.readings import read_each
+from hpo_operator.reconcile.readings import read_each, read_trials
 from hpo_operator.reconcile.record import next_decision, recorded
-from hpo_operator.reconcile.snapshot import Raw, Snapshot
+from hpo_operator.reconcile.snapshot import Snapshot
 from hpo_operator.reconcile.study_status import Ending
 from hpo_operator.reconcile.trial_state import TrialView, engine_trial, view_trial
 from hpo_operator.reconcile.trial_status import haste_of, trial_status
@@ -85,30 +85,6 @@ def _refuse(snapshot: Snapshot, reason: str, errors: Sequence[SpecError], now: d
     if new == old:
         return Decision()
     return Decision((RecordEvent("Warning", reason, new.message), PutStudyStatus(new)))
-
-
-def read_trials(
-    study: Study, raws: Sequence[Raw], memory: Memory | None = None
-) -> tuple[list[HpoTrial], list[SpecError]]:
-    """The trials in the order of their numbers, and what is wrong with those that cannot be read."""
-    found = read_each(memory, "read trials", (study.uid, study.generation), raws, lambda raw: _read_trial(study, raw))
-    trials = [read for read in found if isinstance(read, HpoTrial)]
-    errors = [error for read in found if not isinstance(read, HpoTrial) for error in read]
-    return sorted(trials, key=lambda trial: trial.spec.index), errors
-
-
-def _read_trial(study: Study, raw: Raw) -> HpoTrial | list[SpecError]:
-    name = raw["metadata"]["name"]
-    try:
-        trial = parse_trial(raw)
-        engine_study.from_text(study.spec, trial.spec.parameters)
-        if name != names.trial_name(study.name, trial.spec.index):
-            raise ValueError(f"spec.index: expected the number in the trial's name, found {trial.spec.index}")
-    except InvalidObject as error:
-        return [SpecError(f"hpotrial/{name}: {e.path}", e.message) for e in error.errors]
-    except ValueError as error:
-        return [SpecError(f"hpotrial/{name}", str(error))]
-    return trial
 
 
 class _Deciding:
@@ -208,17 +184,7 @@ class _Deciding:
             before = self.before[trial.name]
             if status is before:  # as nearly all are
                 continue
-            if status.failure is not None and before.failure is None:
-                message = f"trial {trial.name} failed: {status.failure.reason}: {status.failure.message}"
-                yield RecordEvent("Warning", "TrialFailed", message[:1000])
-            if view.remark is not None:
-                yield RecordEvent("Warning", "PrometheusNotUsed", f"trial {trial.name}: {view.remark}"[:1000])
-            if view.refusal is not None and before.message != status.message:
-                yield RecordEvent("Warning", "PodRefused", f"trial {trial.name}: {view.refusal}"[:1000])
-            if status.interruptions > before.interruptions:
-                yield RecordEvent(
-                    "Normal", "TrialInterrupted", f"trial {trial.name} was interrupted ({status.interruptions})"
-                )
+            yield from events.of_trial(view, before, status)
             haste = haste_of(before, status)
             begins = haste == "Display" and status.reason == "PodNotSeen" and not before.reason  # not worth a write
             if status != before and not begins:
@@ -307,23 +273,7 @@ class _Deciding:
         study, old = self.study, self.study.status
         new = study_status.folded_status(study, statuses, self.best, ending, hold, self.standing.gpu_hours(), self.now)
         new = new.model_copy(update={"cleaning": self.cleaner.trouble if self.cleaner is not None else ""})
-        if not old.conditions or old.phase == "Invalid":
-            yield RecordEvent(
-                "Normal",
-                "Accepted",
-                f"{new.algorithm} over {len(study.spec.parameters)} parameters, {study.spec.budget.trials} trials",
-            )
-        if new.best is not None and (old.best is None or old.best.value != new.best.value):
-            yield RecordEvent(
-                "Normal", "NewIncumbent", f"{new.best.trial}: {study.spec.objective.metric} {new.best.value:g}"
-            )
-        moving = not any(c.type == "Progressing" and c.status == "False" for c in old.conditions)
-        if hold is not None and (moving or old.reason != hold.reason):
-            yield RecordEvent("Warning", hold.reason, hold.message[:1000])
-        if new.cleaning and new.cleaning != old.cleaning:
-            yield RecordEvent("Warning", "CleaningFailed", new.cleaning)
-        if ending is not None and old.completion_time is None:
-            yield RecordEvent("Normal" if ending.success else "Warning", ending.reason, ending.message)
+        yield from events.of_study(study, new, ending, hold)
         if new != old and not study_status.is_gpu_time_alone(old, new):
             yield PutStudyStatus(new, can_wait=study_status.can_wait(old, new))
 

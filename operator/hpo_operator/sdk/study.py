@@ -15,7 +15,7 @@ import yaml
 from hpo_operator.api.errors import InvalidObject
 from hpo_operator.api.parse import parse_study
 from hpo_operator.api.study import GROUP, VERSION
-from hpo_operator.mistakes import Mistake
+from hpo_operator.mistakes import Mistake, OutOfReachError
 from hpo_operator.sdk.places import Folder, InCluster, Place
 from hpo_operator.sdk.space import Space, parameters_of
 from hpo_operator.studies.records import Record, trial_record
@@ -154,7 +154,7 @@ class Study:
         folder = Path(state) / self.name
         self._place = Folder(folder)
         run_here(self._manifest, folder, volumes or {}, fresh, lambda: None if progress is None else progress(self))
-        return self._judged()
+        return self._judged(self.status)
 
     def submit(self, namespace: str = "", kubeconfig: str | None = None) -> Self:
         """Create it in the cluster of ``kubeconfig``, None: kubectl's; ``namespace`` empty: that of its context.
@@ -167,18 +167,22 @@ class Study:
         return self
 
     def wait(self, timeout: float | None = None) -> Self:
-        """Until it has ended. ``timeout`` in seconds.
+        """Until it has ended, also while the cluster is out of reach for a time. ``timeout`` in seconds.
 
         Raises:
+            Mistake: it is not there, or nothing can be asked at first.
             TimeoutError: it has not ended by then; it goes on all the same.
             StudyFailed: it ended without success.
         """
         end = None if timeout is None else time.monotonic() + timeout
-        while not self._ended():
+        status = self.status
+        while not _is_over(status):
             if end is not None and time.monotonic() >= end:
-                raise TimeoutError(f"{self.name} has not ended within {timeout:g} s: {self.status.get('message', '')}")
+                raise TimeoutError(f"{self.name} has not ended within {timeout:g} s: {status.get('message', '')}")
             time.sleep(LOOK_SECONDS)
-        return self._judged()
+            with suppress(OutOfReachError):
+                status = self.status
+        return self._judged(status)
 
     @property
     def status(self) -> dict[str, Any]:
@@ -241,16 +245,15 @@ class Study:
             raise Mistake(f"{what}: {self.name} ran on this machine; only a study in a cluster can be told to")
         return place
 
-    def _ended(self) -> bool:
-        status = self.status
-        return bool(status.get("completionTime")) or status.get("phase") == "Invalid"
-
-    def _judged(self) -> Self:
+    def _judged(self, status: Raw) -> Self:
         """Raises StudyFailed."""
-        status = self.status
         if status.get("phase") in ("Failed", "Invalid"):
             raise StudyFailed(f"{self.name}: {status.get('reason')}: {status.get('message')}")
         return self
+
+
+def _is_over(status: Raw) -> bool:
+    return bool(status.get("completionTime")) or status.get("phase") == "Invalid"
 
 
 def parse_values(manifest: Raw, texts: Mapping[str, str]) -> dict[str, Any]:

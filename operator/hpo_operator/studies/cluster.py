@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpo_operator.api.study import GROUP, VERSION
-from hpo_operator.mistakes import Mistake
+from hpo_operator.mistakes import Mistake, OutOfReachError
 
 if TYPE_CHECKING:
     from hpo_operator.kube.client import ApiServer
@@ -76,11 +76,12 @@ async def connected(namespace: str, about: str = "", kubeconfig: str | None = No
     ``about``: the object, for sentences.
 
     Raises:
+        OutOfReachError: the cluster does not answer now.
         Mistake: there is no such cluster, or it refused a request of the block and the block did not mind.
     """
     # Imported here, since the client takes a quarter of a second, which commands that stay here do not pay.
     from hpo_operator.kube.client import ApiServer, ConfigurationError, context_namespace
-    from hpo_operator.kube.errors import ClusterError
+    from hpo_operator.kube.errors import ClusterError, TemporaryError
 
     where = ""
     try:
@@ -88,5 +89,7 @@ async def connected(namespace: str, about: str = "", kubeconfig: str | None = No
         where = f"{space}/{about}".rstrip("/") + ": "
         async with await ApiServer.connect(kubeconfig) as server:
             yield Space(server, space)
+    except TemporaryError as error:
+        raise OutOfReachError(f"{where}{error}") from None
     except (ClusterError, ConfigurationError) as error:
         raise Mistake(f"{where}{error}") from None

@@ -10,8 +10,8 @@ from hpo_operator.api.parse import parse_study
 from hpo_operator.api.study import Study
 from hpo_operator.api.trial import HpoTrial
 from hpo_operator.mistakes import Mistake
-from hpo_operator.reconcile.decide import read_trials
 from hpo_operator.reconcile.manual_trials import owned_and_strays
+from hpo_operator.reconcile.readings import read_trials
 from hpo_operator.report.stored_study import StoredStudy, understood
 from hpo_operator.studies.objects import StudyObjects
 from hpo_operator.studies.stored_objects import Source
