@@ -94,7 +94,8 @@ def _of_the_study(study: Raw, trials: Sequence[Raw]) -> Iterator[str]:
 def _of_a_trial(trial: Raw, pods: PodRecord, epochs: Sequence[str], deleted: Collection[str]) -> Iterator[str]:
     """Nothing lost, nothing doubled, nothing charged, and the curve without a gap.
 
-    A Pod that is deleted before its trial's status names it is made again under its name.
+    A Pod that is deleted before its trial's status names it is made again under its name. One that ends well while it
+    is deleted, and is gone before the operator is there again, has a next attempt, which finds nothing left to train.
     """
     name, spec, status = trial["metadata"]["name"], trial["spec"], trial["status"]
     rungs = list(range(spec.get("rung", 0) + 1))
@@ -102,8 +103,10 @@ def _of_a_trial(trial: Raw, pods: PodRecord, epochs: Sequence[str], deleted: Col
         yield f"{name}: measured at {[m['rung'] for m in status.get('measurements', [])]}, expected {rungs}"
     if "failure" in status:
         yield f"{name}: charged with a failure, {status['failure']}"
-    if sorted(pod.split("-r")[-1].split("-a")[0] for pod in pods.succeeded[name]) != [str(rung) for rung in rungs]:
-        yield f"{name}: Pods that succeeded are {sorted(pods.succeeded[name])}"
+    succeeded = {rung: [pod for pod in pods.succeeded[name] if f"-r{rung}-a" in pod] for rung in rungs}
+    for rung, found in succeeded.items():
+        if not found or len([pod for pod in found if pod not in deleted]) > 1:
+            yield f"{name}: Pods that succeeded at rung {rung} are {sorted(found)}"
     made = {pod: uids for pod, uids in pods.uids.items() if pod.startswith(f"{name}-r") and pod not in deleted}
     doubled = [pod for pod, uids in made.items() if len(uids) > 1]
     if doubled:
