@@ -54,6 +54,7 @@ check: $(VENV)/.installed ## lint, format, types, import contracts, generated fi
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m hpo_operator.manifests --check
+	$(BIN)/python -m hpo_operator.cli.reference --check
 	$(BIN)/python helm/values_table.py --check
 	$(BIN)/python helm/dashboards.py --check
 
@@ -71,6 +72,7 @@ fix: $(VENV)/.installed ## what check can mend by itself
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/python -m hpo_operator.manifests
+	$(BIN)/python -m hpo_operator.cli.reference
 	$(BIN)/python helm/values_table.py
 	$(BIN)/python helm/dashboards.py
 
@@ -82,8 +84,9 @@ include benchmarks/scale/scale.mk
 include benchmarks/medical/medical.mk
 include operator/images.mk
 
-manifests: $(VENV)/.installed ## generate the CRDs, the Roles, the dashboards, and the table of the chart's values
+manifests: $(VENV)/.installed ## generate the CRDs, the Roles, the dashboards, the reference pages, and the table of the chart's values
 	$(BIN)/python -m hpo_operator.manifests
+	$(BIN)/python -m hpo_operator.cli.reference
 	$(BIN)/python helm/values_table.py
 	$(BIN)/python helm/dashboards.py
 
