@@ -15,6 +15,7 @@ help: ## show this list
 install: $(VENV)/.installed ## set up the virtual environment
 
 $(VENV)/.installed: pyproject.toml
+	@echo "installing into $(VENV): 1.8 GB with PyTorch for processors, more for CUDA; about 3 minutes in which nothing is printed"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/pip install --quiet $(TORCH)
 	$(BIN)/pip install --quiet --editable '.[dev]'
@@ -152,4 +153,4 @@ test-monitoring: $(VENV)/.installed ## every query of every dashboard and alert,
 	$(BIN)/pytest tests/helm/test_template.py -k "alerts or dashboards"
 
 clean: ## remove what the other targets made, but the cached control plane
-	rm -rf $(VENV) .bench-venvs .hpo $(CLUSTER) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench-venvs .hpo $(CLUSTER) .cluster-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -222,10 +222,15 @@ def test_two_runs_of_one_study_do_not_meet(runs: Runs) -> None:
 
 
 def test_a_failed_study_has_an_exit_code_of_its_own(runs: Runs) -> None:
-    runs.write(toy_study("raise SystemExit(3)", trials=2, budget={"trials": 2, "failedTrials": 0}))
-    code, output = invoke("run", str(runs.file), "--state", str(runs.state), "--plain")
+    program = "print('no such scan'); raise SystemExit(3)"
+    runs.write(toy_study(program, trials=2, budget={"trials": 2, "failedTrials": 0}))
+    code, output = invoke("run", str(runs.file), "--state", str(runs.state))
     assert code == 1
     assert "TooManyFailures" in output
+    lines = output.splitlines()
+    assert lines[0] == "toy  0/2 trials ended  0 results"
+    failed = lines.index(f"failed:  1, the first {NAME}-0: Error: the container gave no reason; see its log")
+    assert lines[failed + 1 :] == ["         no such scan", f"logs:    hpo logs TRIAL --state {runs.state}"]
 
 
 def test_validate_names_the_file_the_path_and_what_to_do(runs: Runs) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,9 +16,11 @@ from rich.console import Console
 from rich.live import Live
 from threadpoolctl import threadpool_limits
 
+from hpo_operator.cli.news import News, first_failure
 from hpo_operator.cli.options import FAILED, INTERRUPTED, INVALID, STATE, StateOption, VolumeOption, sentences
 from hpo_operator.cli.table import study_view
 from hpo_operator.local.claims import parse_claims
+from hpo_operator.local.oversights import empty_data
 from hpo_operator.local.run import LocalSettings, open_store, run_study
 from hpo_operator.local.store import ObjectStore, exclusive
 from hpo_operator.local.trainer_process import source_roots
@@ -34,7 +37,7 @@ def run(
     volume: VolumeOption = [],  # noqa: B006
     prometheus: Annotated[str, typer.Option(help="NAME=URL: a Prometheus server that the study may ask.")] = "",
     fresh: Annotated[bool, typer.Option(help="Forget what the study has done so far.")] = False,
-    plain: Annotated[bool, typer.Option(help="No live table, only its last state.")] = False,
+    plain: Annotated[bool, typer.Option(help="No live table and no lines of progress, only the last state.")] = False,
 ) -> None:
     """Run a study on this machine: no cluster, each trial a process. Ctrl-C stops it safely; run again to go on.
 
@@ -48,6 +51,8 @@ def run(
         settings = LocalSettings(folder, claims, os.environ, source_roots(), prometheus=servers)
         with exclusive(folder):
             store = open_store(manifest, settings, fresh)
+            if missing := empty_data(manifest, claims, state):
+                typer.echo(f"warning: {missing}", err=True)
             interrupted = asyncio.run(_run_shown(store, name, settings, plain))
         raise typer.Exit(_told(store, name, folder, interrupted))
 
@@ -59,21 +64,32 @@ async def _run_shown(store: ObjectStore, name: str, settings: LocalSettings, pla
     for sign in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sign, stop.set)
     console = Console()
+    news = News()
     with threadpool_limits(limits=1), Live(console=console, auto_refresh=False, screen=False) as live:
 
         def show() -> None:
-            if not plain:
+            if plain:
+                return
+            if console.is_terminal:
                 live.update(_view(store, name, console.height - 1), refresh=True)
+            elif line := news.line(_objects(store, name), time.monotonic()):
+                print(line, flush=True)
 
         await run_study(store, name, settings, stop, show)
         live.update(_view(store, name), refresh=True)
+    if not console.is_terminal:
+        print()  # which ends the last line of the view there
     return stop.is_set()
 
 
 def _view(store: ObjectStore, name: str, height: int | None = None) -> Any:
+    return study_view(_objects(store, name), datetime.now(UTC), height)
+
+
+def _objects(store: ObjectStore, name: str) -> StudyObjects:
     study = store.get("study", name)
     assert study is not None  # put there by open_store
-    return study_view(StudyObjects(study, tuple(store.all("trials"))), datetime.now(UTC), height)
+    return StudyObjects(study, tuple(store.all("trials")))
 
 
 def _told(store: ObjectStore, name: str, folder: Path, interrupted: bool) -> int:
@@ -86,7 +102,9 @@ def _told(store: ObjectStore, name: str, folder: Path, interrupted: bool) -> int
             print(f"  {parameter} = {value}")
     if find_spec("matplotlib") is not None and _draw_history(folder):
         print(f"history: {folder / 'history.png'}")
-    print(f"logs:    {folder}/processes/POD/log")
+    for line in first_failure(store, folder):
+        print(line)
+    print("logs:    hpo logs TRIAL" + ("" if folder.parent == STATE else f" --state {folder.parent}"))
     if interrupted:
         print("interrupted; run the same command to go on")
         return INTERRUPTED

@@ -16,6 +16,7 @@ from hpo_operator.kube.cluster import StudyKey
 from hpo_operator.kube.worker import StudyWorker, WorkerSettings
 from hpo_operator.kube.workers import StudyWorkers
 from hpo_operator.local.memory_cluster import MemoryCluster
+from hpo_operator.local.oversights import refuse_relative_script
 from hpo_operator.local.pod_launch import base_environment
 from hpo_operator.local.pod_process import NodeSettings
 from hpo_operator.local.process_group import ProcessHost
@@ -48,7 +49,11 @@ class LocalSettings:
 
 
 def open_store(manifest: Raw, settings: LocalSettings, fresh: bool) -> ObjectStore:
-    """The study's store with this manifest in it: a new study, or the present one with its spec brought up to date."""
+    """The study's store with this manifest in it: a new study, or the present one with its spec brought up to date.
+
+    Raises Mistake: its trials could not find their script on this machine.
+    """
+    refuse_relative_script(manifest)
     store = ObjectStore(settings.folder)
     if fresh:
         store.clear()
