@@ -131,7 +131,7 @@ fuzz: $(VENV)/.installed ## 10 000 mutated studies through the parser, the schem
 bench-latency-study: $(VENV)/.installed ## a study of 10 000 trials from start to end: engine seconds and peak memory
 	OMP_NUM_THREADS=1 PYTHONPATH=operator:. $(BIN)/python -m benchmarks.latency.ten_thousand_trials
 
-.PHONY: bench-simulate notebooks check-tutorial
+.PHONY: bench-simulate notebooks check-tutorial test-exports
 NOTEBOOK := .bench-venvs/notebook
 $(NOTEBOOK)/.installed: docs/notebooks/requirements.txt pyproject.toml
 	test -x $(NOTEBOOK)/bin/python || $(PYTHON) -m venv $(NOTEBOOK)
@@ -146,6 +146,12 @@ notebooks: $(NOTEBOOK)/.installed ## executes docs/notebooks anew and keeps what
 
 bench-simulate: $(VENV)/.installed ## what hpo simulate foretells, beside what the same studies then cost; a quarter of an hour
 	$(STAND) forecasts
+
+EXPORTS := .bench-venvs/export
+test-exports: $(VENV)/.installed ## hpo export with the packages that read it: Optuna, MLflow, Weights & Biases
+	test -x $(EXPORTS)/bin/python || $(PYTHON) -m venv $(EXPORTS)
+	$(EXPORTS)/bin/pip install --quiet --editable . optuna mlflow-skinny wandb pytest pytest-asyncio
+	$(EXPORTS)/bin/python -m pytest -W ignore -p no:cacheprovider tests/cli/test_export.py
 
 test-monitoring: $(VENV)/.installed ## every query of every dashboard and alert, against a real Prometheus; draws the dashboards in .hpo/monitoring
 	mkdir -p .hpo/monitoring
