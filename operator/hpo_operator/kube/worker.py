@@ -180,7 +180,7 @@ class StudyWorker:
             worked, told = work, telling
 
     def _patient_groups(self, stages: Stages) -> Sequence[Sequence[Action]]:
-        """What may be stored now of what no trial waits for."""
+        """What may be stored now of what no trial waits for; asks for a turn where that needs one."""
         self._awaits_turn = False
         now = asyncio.get_running_loop().time()
         if not stages.people:
