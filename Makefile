@@ -150,7 +150,7 @@ bench-simulate: $(VENV)/.installed ## what hpo simulate foretells, beside what t
 EXPORTS := .bench-venvs/export
 test-exports: $(VENV)/.installed ## hpo export with the packages that read it: Optuna, MLflow, Weights & Biases
 	test -x $(EXPORTS)/bin/python || $(PYTHON) -m venv $(EXPORTS)
-	$(EXPORTS)/bin/pip install --quiet --editable . optuna mlflow-skinny wandb pytest pytest-asyncio
+	$(EXPORTS)/bin/pip install --quiet --editable . optuna mlflow-skinny wandb pytest pytest-asyncio hypothesis
 	$(EXPORTS)/bin/python -m pytest -W ignore -p no:cacheprovider tests/cli/test_export.py
 
 test-monitoring: $(VENV)/.installed ## every query of every dashboard and alert, against a real Prometheus; draws the dashboards in .hpo/monitoring
