@@ -67,5 +67,5 @@ def test_what_a_step_was_decided_from_is_stored_before_it(seed: int) -> None:
     assert [put for put in acted_on if cluster.put[put] > cluster.stepped[put[1]]] == []
     study = parse_study(cluster.objects.study)
     trials, _ = read_trials(study, tuple(cluster.objects.trials.values()))
-    again = replay(study, trials)
+    again = replay(study, [read.trial for read in trials])
     assert (again.difference, again.notes) == (None, ())

@@ -24,7 +24,7 @@ def replayed(cluster: SimulatedCluster) -> Replay:
     study = parse_study(cluster.study)
     trials, errors = read_trials(study, tuple(cluster.trials.values()))
     assert not errors
-    return replay(study, trials)
+    return replay(study, [read.trial for read in trials])
 
 
 @pytest.mark.parametrize(("sampler", "scheduler"), COMBINATIONS)

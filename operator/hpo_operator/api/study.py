@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
@@ -308,6 +311,13 @@ class StudySpec(ApiModel):
             lambda s: _orphan(s)[1],
         ),
     )
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """A fingerprint of each section that may not change."""
+        sections = self.dump()
+        texts = {name: json.dumps(sections.get(name), sort_keys=True) for name in IMMUTABLE}
+        return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in texts.items()}
 
 
 def _continua(spec: StudySpec) -> Iterator[int]:

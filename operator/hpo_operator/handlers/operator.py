@@ -18,7 +18,7 @@ import kopf
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from hpo_operator.handlers import triggers
+from hpo_operator.handlers import garbage, triggers
 from hpo_operator.handlers.health import Health
 from hpo_operator.kube.client import ApiServer, load_configuration
 from hpo_operator.kube.cluster import KubeCluster, StudyKey
@@ -91,6 +91,7 @@ async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callab
 
         lag = asyncio.create_task(_watch_lag(metrics, health), name="event-loop lag")
         readiness = asyncio.create_task(_when_set(ready, on_ready), name="readiness")
+        tidy = asyncio.create_task(garbage.keep_set_aside(), name="garbage")
         comparing = asyncio.create_task(cluster.keep_comparing(workers.wake), name="comparing")
         try:
             await kopf.operator(
@@ -104,7 +105,7 @@ async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callab
                 identity="hpo-operator",  # type: ignore[arg-type]
             )
         finally:
-            for task in (lag, readiness, comparing):
+            for task in (lag, readiness, tidy, comparing):
                 task.cancel()
             await workers.stop()
             executor.shutdown(wait=False, cancel_futures=True)

@@ -16,11 +16,11 @@ with one that is none is always in doubt.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from hpo_operator.kube.packed import Packed, interned
 from hpo_operator.manifests.names import TRIAL_LABEL
 
 Raw = Mapping[str, Any]
@@ -161,8 +161,8 @@ def _slim_study(raw: Raw) -> Raw:
 
 
 def _slim_trial(raw: Raw) -> Raw:
-    slim: Raw = _interned({**raw, "metadata": _only(raw["metadata"], (*METADATA, "ownerReferences"))})
-    return slim
+    metadata = interned(_only(raw["metadata"], (*METADATA, "ownerReferences")))
+    return Packed({**raw, "metadata": metadata}, ("spec", "status"))
 
 
 def _slim_pod(raw: Raw) -> Raw:
@@ -172,16 +172,16 @@ def _slim_pod(raw: Raw) -> Raw:
     containers = [
         _only(container, ("name",) if labels else ("name", "args")) for container in raw["spec"]["containers"]
     ]
-    status = _only(raw.get("status") or {}, POD_STATUS)
-    kept = {"metadata": metadata | {"labels": labels}, "spec": spec | {"containers": containers}, "status": status}
-    slim: Raw = _interned(kept)
-    return slim
+    kept = {
+        "metadata": interned(metadata | {"labels": labels}),
+        "spec": spec | {"containers": containers},
+        "status": _only(raw.get("status") or {}, POD_STATUS),
+    }
+    return Packed(kept, ("spec", "status"))
 
 
 METADATA = ("name", "namespace", "uid", "generation", "creationTimestamp", "deletionTimestamp")
 POD_STATUS = ("phase", "reason", "message", "podIP", "conditions", "containerStatuses", "initContainerStatuses")
-WORD = 40
-"""Characters of what may well stand in other objects, too: names, uids, times, reasons."""
 _SLIM: Mapping[Kind, Callable[[Raw], Raw]] = {
     "hpostudies": _slim_study,
     "hpotrials": _slim_trial,
@@ -191,12 +191,3 @@ _SLIM: Mapping[Kind, Callable[[Raw], Raw]] = {
 
 def _only(raw: Raw, keys: tuple[str, ...]) -> dict[str, Any]:
     return {key: raw[key] for key in keys if key in raw}
-
-
-def _interned(value: Any) -> Any:
-    """The same, with one copy of each key and word: JSON comes with its own for each of thousands of objects."""
-    if isinstance(value, dict):
-        return {sys.intern(key): _interned(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_interned(inner) for inner in value]
-    return sys.intern(value) if isinstance(value, str) and len(value) <= WORD else value

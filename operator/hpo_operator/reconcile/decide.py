@@ -18,7 +18,7 @@ from hpo_engine.planner import Plan, Promotion, plan
 from hpo_engine.trial import Trial, TrialState
 from hpo_operator.api import engine_study
 from hpo_operator.api.errors import InvalidObject, SpecError
-from hpo_operator.api.parse import parse_study, parse_study_status
+from hpo_operator.api.parse import parse_study_status
 from hpo_operator.api.study import Study
 from hpo_operator.api.trial import HpoTrial, Step, TrialStatus
 from hpo_operator.manifests import names
@@ -39,8 +39,8 @@ from hpo_operator.reconcile.actions import (
 from hpo_operator.reconcile.endings import Standing
 from hpo_operator.reconcile.pod_facts import PodFacts, PodState, gpu_count, read_pod
 from hpo_operator.reconcile.queries import Question
-from hpo_operator.reconcile.readings import read_each, read_trials
-from hpo_operator.reconcile.record import next_decision, recorded
+from hpo_operator.reconcile.readings import TrialReading, read_each, read_study, read_trials
+from hpo_operator.reconcile.record import recorded
 from hpo_operator.reconcile.snapshot import Snapshot
 from hpo_operator.reconcile.study_status import Ending
 from hpo_operator.reconcile.trial_state import TrialView, engine_trial, view_trial
@@ -63,7 +63,7 @@ class Decision:
 def decide(snapshot: Snapshot, settings: PodSettings, now: datetime, memory: Memory | None = None) -> Decision:
     """What to do about one study, now. ``memory``: of its earlier decisions; it saves time and changes nothing."""
     try:
-        (study,) = read_each(memory, "read study", None, (snapshot.study,), parse_study)
+        study = read_study(snapshot.study, memory)
     except InvalidObject as error:
         return _refuse(snapshot, "InvalidSpec", error.errors, now)
     changed = study_status.changed_sections(study)
@@ -73,9 +73,9 @@ def decide(snapshot: Snapshot, settings: PodSettings, now: datetime, memory: Mem
             for name in changed
         ]
         return _refuse(snapshot, "ImmutableFieldChanged", errors, now)
-    trials, broken = read_trials(study, snapshot.trials, memory)
+    readings, broken = read_trials(study, snapshot.trials, memory)
     facts = read_each(memory, "read pods", None, snapshot.pods, read_pod)
-    return _Deciding(study, snapshot, settings, now, trials, broken, facts).decision(memory)
+    return _Deciding(study, snapshot, settings, now, readings, broken, facts).decision(memory)
 
 
 def _refuse(snapshot: Snapshot, reason: str, errors: Sequence[SpecError], now: datetime) -> Decision:
@@ -96,7 +96,7 @@ class _Deciding:
         snapshot: Snapshot,
         settings: PodSettings,
         now: datetime,
-        trials: list[HpoTrial],
+        readings: list[TrialReading],
         broken: list[SpecError],
         facts: list[PodFacts],
     ) -> None:
@@ -110,7 +110,8 @@ class _Deciding:
         self.engine_study = engine_study.engine_study(study.spec)
         levels = watched_levels(self.engine_study)
         self.strays = [manual_trials.Stray.of(raw, study, self.engine_study) for raw in snapshot.strays]
-        self.number = next_decision(trials)
+        trials = [read.trial for read in readings]
+        self.number = max((read.least for read in readings), default=1)
         self.views = [
             self._recorded(view_trial(trial, study.spec, pods, snapshot, self.gpus, now, levels)) for trial in trials
         ]
@@ -119,8 +120,7 @@ class _Deciding:
         self.texts = {trial.spec.index: trial.spec.parameters for trial in trials}
         self.held = manual_trials.held_indices(self.strays, study, self.texts, snapshot.refusals)
         self.history: list[Trial] = [
-            engine_trial(view, engine_study.from_text(study.spec, view.trial.spec.parameters), bool(levels))
-            for view in self.views
+            engine_trial(view, read.values, bool(levels)) for view, read in zip(self.views, readings, strict=True)
         ]
         best = incumbent(self.engine_study, self.history)
         self.best = study_status.best_trial(study, best, self.texts)

@@ -22,9 +22,9 @@ from hpo_operator.api.trial import HpoTrial, Measurement, TrialStatus, WatchedPo
 Item = TypeVar("Item", Measurement, WatchedPoint)
 
 
-def next_decision(trials: Iterable[HpoTrial]) -> int:
-    """The number of the decision that is about to be made."""
-    return max((n for trial in trials for n in _least(trial)), default=1)
+def least_decision(trial: HpoTrial) -> int:
+    """The next decision's number is not below this: the largest of those over all trials, and what 1 stands for."""
+    return max(_least(trial), default=1)
 
 
 def recorded(trial: HpoTrial, stopped: bool, decision: int) -> HpoTrial:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +10,7 @@ from typing import Literal
 
 from hpo_engine.trial import Trial
 from hpo_operator.api.errors import SpecError
-from hpo_operator.api.study import IMMUTABLE, Study, StudySpec
+from hpo_operator.api.study import Study, StudySpec
 from hpo_operator.api.study_status import BestTrial, StudyStatus, TrialCounts
 from hpo_operator.api.trial import TrialStatus
 from hpo_operator.manifests import names
@@ -36,19 +34,10 @@ def algorithm_name(spec: StudySpec) -> str:
     return spec.algorithm.sampler.type + ("" if scheduler == "None" else f" + {scheduler}")
 
 
-def spec_digests(spec: StudySpec) -> dict[str, str]:
-    """A fingerprint of each section that may not change."""
-    stored = spec.dump()
-    return {
-        name: hashlib.sha256(json.dumps(stored.get(name), sort_keys=True).encode()).hexdigest()[:16]
-        for name in IMMUTABLE
-    }
-
-
 def changed_sections(study: Study) -> list[str]:
     """Sections that differ from those the study was accepted with."""
     accepted = study.status.spec_digests
-    return [name for name, digest in spec_digests(study.spec).items() if accepted.get(name, digest) != digest]
+    return [name for name, digest in study.spec.digests.items() if accepted.get(name, digest) != digest]
 
 
 def counts(statuses: Sequence[TrialStatus]) -> TrialCounts:
@@ -126,7 +115,7 @@ def folded_status(
         suspend_time=(old.suspend_time or at) if suspended else None,
         suspended_seconds=old.suspended_seconds if suspended else suspended_seconds(study, now),
         completion_time=(old.completion_time or at) if ended else None,
-        spec_digests=spec_digests(study.spec),
+        spec_digests=study.spec.digests,
         conditions=[condition(old.conditions, *row, study.generation, at) for row in rows],
     )
 

@@ -20,12 +20,12 @@ ENDED: tuple[Phase, ...] = ("Succeeded", "Failed", "Stopped")
 
 
 def trial_status(view: TrialView, spec: StudySpec, study_ended: bool, now: datetime) -> TrialStatus:
-    """The whole status of the trial, ready to be stored; the very same one where it has ended and says so."""
+    """The whole status of the trial, ready to be stored; the very same one where it says so already."""
     phase, reason, message = _standing(view, spec, study_ended, now)
     old = view.trial.status
     ended = phase in ENDED
-    told = (old.phase, old.reason, old.message, old.observed_generation, len(old.conditions))
-    if ended and old.completion_time and told == (phase, reason, message[:2048], view.trial.generation, 2):
+    told = (old.phase, old.reason, old.message, old.observed_generation, bool(old.completion_time), len(old.conditions))
+    if told == (phase, reason, message[:2048], view.trial.generation, ended, 2):
         return old
     at = clock.to_text(now)
     finished: Status = "True" if ended else "False"

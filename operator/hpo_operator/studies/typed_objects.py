@@ -41,7 +41,7 @@ def typed_study(source: Source, target: str) -> TypedStudy:
         raise Mistake(f"{found.where}: expected objects that the operator wrote, found others ({error})") from None
     if broken:
         raise Mistake(f"{found.where}: {'; '.join(map(str, broken))}")
-    return TypedStudy(parsed, tuple(read))
+    return TypedStudy(parsed, tuple(each.trial for each in read))
 
 
 def engine_view(found: StudyObjects) -> StoredStudy:
