@@ -17,14 +17,15 @@ FULL_SECONDS = 1800.0
 
 
 async def keep_set_aside() -> None:
-    """For ever."""
+    """For ever; when cancelled, nothing is set aside any more."""
     loop = asyncio.get_running_loop()
-    full_due = loop.time() + FULL_SECONDS
-    gc.collect()
-    while True:
-        gc.freeze()
-        await asyncio.sleep(SET_ASIDE_SECONDS)
-        if loop.time() >= full_due:
+    try:
+        while True:
             gc.unfreeze()
             gc.collect()
             full_due = loop.time() + FULL_SECONDS
+            while loop.time() < full_due:
+                gc.freeze()
+                await asyncio.sleep(SET_ASIDE_SECONDS)
+    finally:
+        gc.unfreeze()

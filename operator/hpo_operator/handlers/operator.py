@@ -19,6 +19,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from hpo_operator.handlers import garbage, triggers
+from hpo_operator.handlers.background import beside
 from hpo_operator.handlers.health import Health
 from hpo_operator.kube.client import ApiServer, load_configuration
 from hpo_operator.kube.cluster import KubeCluster, StudyKey
@@ -89,24 +90,25 @@ async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callab
             if cluster.learn(key, kind, event, raw):
                 workers.wake(key)
 
-        lag = asyncio.create_task(_watch_lag(metrics, health), name="event-loop lag")
-        readiness = asyncio.create_task(_when_set(ready, on_ready), name="readiness")
-        tidy = asyncio.create_task(garbage.keep_set_aside(), name="garbage")
-        comparing = asyncio.create_task(cluster.keep_comparing(workers.wake), name="comparing")
         try:
-            await kopf.operator(
-                registry=triggers.registry(tell, lambda: load_configuration(settings.kubeconfig), health.hear),
-                settings=triggers.settings(),
-                namespaces=settings.namespaces,
-                clusterwide=not settings.namespaces,
-                ready_flag=ready,
-                stop_flag=stop,
-                # kopf's own would ask for the user's name, and a container's user often has none.
-                identity="hpo-operator",  # type: ignore[arg-type]
-            )
+            async with beside(
+                stop,
+                _watch_lag(metrics, health),
+                _when_set(ready, on_ready),
+                garbage.keep_set_aside(),
+                cluster.keep_comparing(workers.wake),
+            ):
+                await kopf.operator(
+                    registry=triggers.registry(tell, lambda: load_configuration(settings.kubeconfig), health.hear),
+                    settings=triggers.settings(),
+                    namespaces=settings.namespaces,
+                    clusterwide=not settings.namespaces,
+                    ready_flag=ready,
+                    stop_flag=stop,
+                    # kopf's own would ask for the user's name, and a container's user often has none.
+                    identity="hpo-operator",  # type: ignore[arg-type]
+                )
         finally:
-            for task in (lag, readiness, tidy, comparing):
-                task.cancel()
             await workers.stop()
             executor.shutdown(wait=False, cancel_futures=True)
             log.info("stopped")

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
+from urllib.request import getproxies_environment
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -50,6 +51,8 @@ async def load_configuration(kubeconfig: str | None = None) -> Any:
             await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
     except config.ConfigException as error:
         raise ConfigurationError(f"{kubeconfig or config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION}: {error}") from error
+    # Else each request would look into ~/.netrc, in another thread, for credentials that no API server takes.
+    configuration.client_session_kwargs = {"trust_env": bool(getproxies_environment())}
     return configuration
 
 

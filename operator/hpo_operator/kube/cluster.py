@@ -193,8 +193,9 @@ class KubeCluster:
         return created
 
     async def _unless_gone(self, method: str, path: str, body: object | None, content_type: str) -> Raw | None:
+        query = {"fieldManager": names.FIELD_MANAGER} if method == "PATCH" else None
         try:
-            changed: Raw = await self._server.request(method, path, body=body, content_type=content_type)
+            changed: Raw = await self._server.request(method, path, body=body, query=query, content_type=content_type)
         except NotFoundError:
             return None
         return changed

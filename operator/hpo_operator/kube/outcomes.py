@@ -26,16 +26,21 @@ class Outcomes:
         """Called once ``action`` is performed."""
         match action:
             case PutTrialStatus(name, status):
-                before = self._statuses.get(name, {})
+                before = self._status(name)
                 self._count_outcome(before, status)
                 self._count_waiting(before, status)
             case CreatePod(manifest):
                 trial = manifest["metadata"]["labels"].get(TRIAL_LABEL)
-                self._count_resumed(self._statuses.get(trial, {}))
+                self._count_resumed(self._status(trial))
 
     @cached_property
-    def _statuses(self) -> Mapping[str, Raw]:
-        return {raw["metadata"]["name"]: raw.get("status") or {} for raw in self._snapshot.trials}
+    def _trials(self) -> Mapping[str, Raw]:
+        return {raw["metadata"]["name"]: raw for raw in self._snapshot.trials}
+
+    def _status(self, trial: str) -> Raw:
+        """The trial's, before the actions."""
+        raw = self._trials.get(trial)
+        return {} if raw is None else raw.get("status") or {}
 
     @cached_property
     def _created(self) -> Mapping[str, str | None]:

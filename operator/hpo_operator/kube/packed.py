@@ -21,9 +21,7 @@ class Packed(Mapping[str, Any]):
 
     def __init__(self, raw: Mapping[str, Any], packed: Sequence[str]) -> None:
         self._plain = {key: value for key, value in raw.items() if key not in packed}
-        self._texts = {
-            key: json.dumps(raw[key], separators=(",", ":")).encode() for key in packed if raw.get(key) is not None
-        }
+        self._texts = {key: json.dumps(raw[key], separators=(",", ":")).encode() for key in packed if key in raw}
 
     def __getitem__(self, key: str) -> Any:
         if key in self._plain:

@@ -317,9 +317,9 @@ class StudyWorker:
             return {}
         objective = self._snapshot.study["spec"]["objective"]["metric"]
         addresses = {
-            pod["metadata"]["name"]: (pod["status"]["podIP"], pod["metadata"]["labels"][TRIAL_LABEL])
+            pod["metadata"]["name"]: (ip, pod["metadata"]["labels"][TRIAL_LABEL])
             for pod in self._snapshot.pods
-            if pod["metadata"]["name"] in self._training and pod["status"].get("podIP")
+            if pod["metadata"]["name"] in self._training and (ip := pod["status"].get("podIP"))
         }
         fetches = [fetch_sample(self._session, ip, METRICS_PORT, objective, trial) for ip, trial in addresses.values()]
         found = await asyncio.gather(*fetches)

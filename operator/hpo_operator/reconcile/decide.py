@@ -263,7 +263,7 @@ class _Deciding:
         most = kept.best_checkpoints or retention.BEST
         best = {names.trial_name(self.study.name, trial.index) for trial in order[:most]}
         yield from retention.cleaning(
-            self.study, self.views, best, self.cleaner, self.snapshot, ended, self.settings, self.now
+            self.study, self.views, best, self.cleaner, self.snapshot, self.pods, ended, self.settings, self.now
         )
         yield from retention.surplus_pods(kept, self.stored, self.snapshot.pods, self.pods, best)
 

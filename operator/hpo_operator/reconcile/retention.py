@@ -108,18 +108,26 @@ def cleaning(
     best: Collection[str],
     cleaner: Cleaner | None,
     snapshot: Snapshot,
+    facts: Mapping[str, PodFacts],
     ended: bool,
     settings: PodSettings,
     now: datetime,
 ) -> Iterator[Action]:
-    """What to do about checkpoints. ``best``: names of the trials that keep theirs; ``ended``: the study has."""
+    """What to do about checkpoints. ``best``: names of the trials that keep theirs; ``ended``: the study has.
+
+    ``facts``: of the snapshot's Pods, by name.
+    """
     if cleaner is not None:
         yield from _after(cleaner, now)
         return
     wanted = study.spec.retention.best_checkpoints is not None and study.spec.trainer.checkpoints is not None
     if not wanted or study.spec.suspend or names.cleaner_name(study.name) in snapshot.refusals:
         return
-    alive = {pod["metadata"].get("labels", {}).get(names.TRIAL_LABEL) for pod in snapshot.pods if not _has_ended(pod)}
+    alive = {
+        pod["metadata"].get("labels", {}).get(names.TRIAL_LABEL)
+        for pod in snapshot.pods
+        if facts[pod["metadata"]["name"]].state not in ENDED
+    }
     spare = [
         view.trial.name
         for view in views
@@ -152,10 +160,6 @@ def _is_done(view: TrialView, study: Study, ended: bool) -> bool:
             return ended or not is_promotable(view.trial, study.spec)
         case TrialState.FAILED | TrialState.STOPPED:
             return True
-
-
-def _has_ended(pod: Raw) -> bool:
-    return read_pod(pod).state in ENDED
 
 
 def surplus_pods(
