@@ -7,8 +7,8 @@ import gc
 import weakref
 from contextlib import suppress
 
-from hpo_operator.handlers.garbage import FULL_SECONDS, SET_ASIDE_SECONDS, keep_set_aside
-from kube.virtual_time import VirtualTimeLoop
+from hpo_operator.handlers.garbage import GROWTH, LEAST_GROWTH, SET_ASIDE_SECONDS, keep_set_aside
+from kube.virtual_time import run
 
 
 class Node:
@@ -19,7 +19,6 @@ class Node:
 
 
 async def story() -> None:
-    loop = asyncio.get_running_loop()
     assert gc.get_freeze_count() == 0
     work = asyncio.create_task(keep_set_aside())
     await asyncio.sleep(0)
@@ -33,8 +32,12 @@ async def story() -> None:
     del node
     gc.collect()
     assert seen() is not None
-    await asyncio.sleep(FULL_SECONDS - loop.time() + SET_ASIDE_SECONDS)
+    await asyncio.sleep(2 * SET_ASIDE_SECONDS)
+    assert seen() is not None
+    ballast: list[list[int]] = [[] for _ in range(int((GROWTH - 1) * before) + LEAST_GROWTH)]
+    await asyncio.sleep(2 * SET_ASIDE_SECONDS)
     assert seen() is None
+    assert len(ballast) > LEAST_GROWTH
 
     work.cancel()
     with suppress(asyncio.CancelledError):
@@ -43,5 +46,4 @@ async def story() -> None:
 
 
 def test_what_stays_is_set_aside_until_the_next_full_collection() -> None:
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        runner.run(story())
+    run(story())

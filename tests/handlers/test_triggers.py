@@ -55,7 +55,7 @@ async def test_a_watch_that_fell_silent_is_begun_anew() -> None:
     told: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
     heard: list[str] = []
     stop, ready = asyncio.Event(), asyncio.Event()
-    chosen = triggers.settings()
+    chosen, memories = triggers.settings(), triggers.NoMemories()
     chosen.watching.inactivity_timeout = 0.5
     async with api.served() as configuration:
 
@@ -66,6 +66,7 @@ async def test_a_watch_that_fell_silent_is_begun_anew() -> None:
             kopf.operator(
                 registry=triggers.registry(lambda *event: told.put_nowait(event), configure, heard.append),
                 settings=chosen,
+                memories=memories,
                 clusterwide=True,
                 ready_flag=ready,
                 stop_flag=stop,
@@ -84,3 +85,4 @@ async def test_a_watch_that_fell_silent_is_begun_anew() -> None:
     assert {query["labelSelector"] for query in watches} == {"hpo.study/study"}
     assert {query["resourceVersion"] for query in watches[:2]} == {"0"}  # from where it was, without a list
     assert "/api/v1/pods" in heard
+    assert list(memories.iter_all_memories()) == []

@@ -74,7 +74,7 @@ def put_list(mirror: StudyMirror, items: Iterable[Entry], version: str, ends: bo
 
 
 def phases(mirror: StudyMirror) -> dict[str, str]:
-    return {raw["metadata"]["name"]: raw["status"]["phase"] for raw in mirror.objects("pods")}
+    return {entry.name: entry.raw["status"]["phase"] for entry in mirror.entries("pods")}
 
 
 STEPS = st.lists(
@@ -177,11 +177,22 @@ def test_versions_that_are_no_numbers_are_always_in_doubt() -> None:
     assert mirror.in_doubt
 
 
-def test_only_what_is_read_is_kept_and_what_an_owner_has_is_found() -> None:
+def test_only_what_is_read_is_kept() -> None:
     mirror = StudyMirror()
     put_list(mirror, [entry_of("pods", pod("a", 1, "u", phase="Running", hostIP="10.0.0.1"))], "1")
-    (kept,) = mirror.objects("pods", owners=["owner"])
+    (entry,) = mirror.entries("pods")
+    kept = entry.raw
+    assert entry.owner == "owner"
     assert kept["spec"] == {"nodeName": "n", "containers": [{"name": "trainer"}]}
     assert kept["status"] == {"phase": "Running"}
     assert kept["metadata"]["labels"] == {"hpo.study/trial": "demo-0"}
-    assert list(mirror.objects("pods", owners=["another"])) == []
+
+
+def test_a_version_that_is_kept_is_not_read_again() -> None:
+    mirror = StudyMirror()
+    put_list(mirror, [entry_of("pods", pod("a", 1, "u"))], "1")
+    (entry,) = mirror.entries("pods")
+    assert mirror.kept("pods", pod("a", 1, "u")) is entry
+    assert mirror.kept("pods", pod("a", 2, "u")) is None
+    assert mirror.kept("pods", pod("a", 1, "another")) is None
+    assert mirror.kept("pods", pod("b", 1, "u")) is None

@@ -101,6 +101,7 @@ async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callab
                 await kopf.operator(
                     registry=triggers.registry(tell, lambda: load_configuration(settings.kubeconfig), health.hear),
                     settings=triggers.settings(),
+                    memories=triggers.NoMemories(),
                     namespaces=settings.namespaces,
                     clusterwide=not settings.namespaces,
                     ready_flag=ready,

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import kopf
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from hpo_operator.api.study import GROUP, VERSION
 from hpo_operator.handlers.health import listening
@@ -90,6 +91,20 @@ class NoDiffs(kopf.DiffBaseStorage):
 
     def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
         raise NotImplementedError("only handlers of changes store, and there are none")
+
+
+class NoMemories(ResourceMemories):
+    """kopf keeps a kilobyte for each object that it has seen, for handlers that are run again; none is here."""
+
+    async def recall(
+        self,
+        raw_body: kopf.RawBody,
+        *,
+        memobase: Any = None,
+        noticed_by_listing: bool = False,
+        ephemeral: bool = True,
+    ) -> ResourceMemory:
+        return await super().recall(raw_body, memobase=memobase, noticed_by_listing=noticed_by_listing, ephemeral=True)
 
 
 def settings() -> kopf.OperatorSettings:

@@ -134,14 +134,16 @@ class KubeCluster:
             await self._lists.fill(key.namespace, key.name, mirror)
         for kind, name in tuple(mirror.doubts):
             await self._lists.check(key.namespace, kind, name, mirror)
-        study = next(mirror.objects("hpostudies"), None)
-        if study is None or "deletionTimestamp" in study["metadata"]:
+        found = next(iter(mirror.entries("hpostudies")), None)
+        if found is None or "deletionTimestamp" in found.raw["metadata"]:
             self._mirrors.pop(key)
             return None
-        uid = study["metadata"]["uid"]
-        owned, strays = owned_and_strays(study, mirror.objects("hpotrials"))
-        pods = mirror.objects("pods", owners=[uid, *(trial["metadata"]["uid"] for trial in owned)])
-        return Snapshot(study, owned, tuple(pods), strays=strays)
+        owned = [trial for trial in mirror.entries("hpotrials") if trial.owner == found.uid]
+        others = [trial.raw for trial in mirror.entries("hpotrials") if trial.owner != found.uid]
+        adopted, strays = owned_and_strays(found.raw, others)
+        owners = {found.uid, *(trial.uid for trial in owned), *(raw["metadata"]["uid"] for raw in adopted)}
+        pods = tuple(pod.raw for pod in mirror.entries("pods") if pod.owner in owners)
+        return Snapshot(found.raw, (*(trial.raw for trial in owned), *adopted), pods, strays=strays)
 
     async def perform(self, study: Raw, action: Action, now: datetime) -> None:
         key = StudyKey(study["metadata"]["namespace"], study["metadata"]["name"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from hpo_operator.api.study import GROUP, VERSION
 from hpo_operator.kube.client import ApiServer
@@ -53,8 +53,12 @@ class StudyLists:
 
     async def check(self, namespace: str, kind: Kind, name: str, mirror: StudyMirror) -> None:
         """Read one object whose last write had an outcome that is not known. By a list, which Roles allow already."""
-        found, version = await self._all(namespace, kind, {"fieldSelector": f"metadata.name={name}"})
-        mirror.put_one(kind, name, (entry for entries in found.values() for entry in entries), version)
+        found: list[Entry] = []
+        version = ""
+        async for piece in self._pieces(namespace, kind, {"fieldSelector": f"metadata.name={name}"}):
+            found += [entry_of(kind, raw) for raw in piece["items"]]
+            version = piece["metadata"]["resourceVersion"]
+        mirror.put_one(kind, name, found, version)
 
     async def _fill(self, namespace: str, mirrors: Mapping[str, StudyMirror]) -> None:
         await self._put(namespace, mirrors)
@@ -70,25 +74,26 @@ class StudyLists:
         only = next(iter(mirrors)) if len(mirrors) == 1 else None
         news = set()
         for kind in KINDS:
-            found, version = await self._all(namespace, kind, _selector(kind, only))
+            found: defaultdict[str, list[Entry]] = defaultdict(list)
+            version = ""
+            async for piece in self._pieces(namespace, kind, _selector(kind, only)):
+                version = piece["metadata"]["resourceVersion"]
+                for raw in piece["items"]:
+                    name = _study_of(kind, raw)
+                    if name in mirrors:
+                        found[name].append(mirrors[name].kept(kind, raw) or entry_of(kind, raw))
             news |= {name for name, mirror in mirrors.items() if mirror.put_list(kind, found[name], version)}
         return sorted(news)
 
-    async def _all(
-        self, namespace: str, kind: Kind, selector: Mapping[str, str]
-    ) -> tuple[Mapping[str, list[Entry]], str]:
-        """The objects by study, all of one moment, and their version. Only what is kept of a piece stays in memory."""
-        found: defaultdict[str, list[Entry]] = defaultdict(list)
+    async def _pieces(self, namespace: str, kind: Kind, selector: Mapping[str, str]) -> AsyncIterator[Raw]:
+        """The list in pieces, all of one moment, so that only one of them is in memory at a time."""
         query = {**selector, "limit": str(PIECE)}
-        token = ""
-        while True:
+        token: str | None = ""
+        while token is not None:
             more = {"continue": token} if token else {}
             answer = await self._server.request("GET", folder(kind, namespace), query=query | more)
-            for raw in answer["items"]:
-                found[_study_of(kind, raw)].append(entry_of(kind, raw))
-            token = answer["metadata"].get("continue")
-            if not token:
-                return found, answer["metadata"]["resourceVersion"]
+            yield answer
+            token = answer["metadata"].get("continue") or None
 
 
 def _selector(kind: Kind, only: str | None) -> Mapping[str, str]:

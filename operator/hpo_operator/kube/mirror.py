@@ -16,7 +16,7 @@ with one that is none is always in doubt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -29,7 +29,7 @@ KINDS: tuple[Kind, ...] = ("hpostudies", "hpotrials", "pods")
 Versions = Mapping[tuple[Kind, str], int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """An object without what nobody here reads. ``owner``: uid of its controller."""
 
@@ -54,14 +54,20 @@ class StudyMirror:
         self._listed: dict[Kind, int] = dict.fromkeys(KINDS, 0)
         self._gone: set[str] = set()
 
-    def objects(self, kind: Kind, owners: Iterable[str] | None = None) -> Iterator[Raw]:
-        """The objects of a kind; ``owners``: only those that one of these uids controls."""
-        wanted = None if owners is None else frozenset(owners)
-        return (e.raw for e in self._entries[kind].values() if wanted is None or e.owner in wanted)
+    def entries(self, kind: Kind) -> Collection[Entry]:
+        """All of a kind."""
+        return self._entries[kind].values()
 
     def versions(self) -> Versions:
         """Of all that is kept."""
         return {(kind, name): entry.version for kind in KINDS for name, entry in self._entries[kind].items()}
+
+    def kept(self, kind: Kind, raw: Raw) -> Entry | None:
+        """What is kept of this very version of an object, which need not be read again."""
+        metadata: Raw = raw["metadata"]
+        entry = self._entries[kind].get(metadata["name"])
+        same = entry is not None and entry.uid == metadata.get("uid", "")
+        return entry if same and entry is not None and entry.version == _number(metadata["resourceVersion"]) else None
 
     def begin_list(self) -> None:
         """Called before the objects are asked for; what is deleted from now on, the answer may not tell."""

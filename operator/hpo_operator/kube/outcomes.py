@@ -17,10 +17,10 @@ Raw = Mapping[str, Any]
 
 
 class Outcomes:
-    """Counts what comes of the actions that were decided by one snapshot."""
+    """Counts what comes of the actions that were decided by one snapshot of ``study``."""
 
     def __init__(self, metrics: OperatorMetrics, snapshot: Snapshot) -> None:
-        self._metrics, self._snapshot = metrics, snapshot
+        self.study, self._metrics, self._snapshot = snapshot.study, metrics, snapshot
 
     def count(self, action: Action) -> None:
         """Called once ``action`` is performed."""

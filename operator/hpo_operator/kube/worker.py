@@ -163,18 +163,18 @@ class StudyWorker:
             self._metrics.decision_seconds.labels(suggests=str(suggests).lower()).observe(loop.time() - began)
             self._snapshot, self._training, self._questions = observed, decision.training, decision.questions
             self._pace.note(self.key, len(decision.training))
-            stages = in_stages(decision.actions)
+            stages, outcomes = in_stages(decision.actions), Outcomes(self._metrics, snapshot)
             work = stages.work
             if work and work == worked:
-                await self._perform_all(snapshot, [*stages.shown, stages.status])
+                await self._perform_all(outcomes, [*stages.shown, stages.status])
                 raise TemporaryError(f"{', '.join(_kinds(work))} had no effect")
             for groups in (stages.known, stages.steps, [stages.after]):
-                await self._perform_all(snapshot, groups)
+                await self._perform_all(outcomes, groups)
             patient = self._patient_groups(stages)
             telling = tuple(action for group in patient for action in group)
             if telling and telling == told:
                 raise TemporaryError(f"{', '.join(_kinds(telling))} had no effect")
-            await self._perform_all(snapshot, patient, self._patient)
+            await self._perform_all(outcomes, patient, self._patient)
             if not work and not telling:
                 return decision
             worked, told = work, telling
@@ -203,15 +203,14 @@ class StudyWorker:
         return [*stages.news, *stages.shown, stages.status]
 
     async def _perform_all(
-        self, snapshot: Snapshot, groups: Iterable[Sequence[Action]], at_once: asyncio.Semaphore | None = None
+        self, outcomes: Outcomes, groups: Iterable[Sequence[Action]], at_once: asyncio.Semaphore | None = None
     ) -> None:
         """The groups side by side, the actions of each in turn. Raises the first error once all have ended."""
-        outcomes = Outcomes(self._metrics, snapshot)
 
         async def perform(group: Sequence[Action]) -> None:
             async with at_once or self._at_once:
                 for action in group:
-                    if await self._perform(snapshot.study, action):
+                    if await self._perform(outcomes.study, action):
                         outcomes.count(action)
 
         done = await asyncio.gather(*map(perform, groups), return_exceptions=True)

@@ -50,7 +50,7 @@ class PodState(Enum):
     FAILED = "Failed"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PodFacts:
     """``reason`` and ``message`` say why; times as text.
 

@@ -38,7 +38,7 @@ def read_each(
     return [value for _, value in known.values()]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TrialReading:
     """A trial, its parameters' values as the engine knows them, and the number that no later decision may be below."""
 
