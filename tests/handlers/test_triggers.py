@@ -12,7 +12,6 @@ from hpo_operator.handlers import triggers
 from hpo_operator.kube.cluster import StudyKey
 from kube.fake_api import FakeApi
 
-LABELS = {"hpo.study/study": "demo"}
 RESOURCES = {
     "/api/v1": [("pods", "Pod"), ("namespaces", "Namespace"), ("events", "Event")],
     "/apis/hpo.study/v1alpha1": [("hpostudies", "HPOStudy"), ("hpotrials", "HPOTrial")],
@@ -44,7 +43,7 @@ async def test_a_watch_that_fell_silent_is_begun_anew() -> None:
     async def fault(request: web.Request) -> web.StreamResponse | None:
         if (found := discovery(request)) is not None:
             return found
-        if request.query.get("watch") and request.path.endswith("/pods") and not silenced.is_set():
+        if request.query.get("watch") and request.path.endswith("/hpostudies") and not silenced.is_set():
             silenced.set()
             response = web.StreamResponse()
             await response.prepare(request)
@@ -55,7 +54,7 @@ async def test_a_watch_that_fell_silent_is_begun_anew() -> None:
     told: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
     heard: list[str] = []
     stop, ready = asyncio.Event(), asyncio.Event()
-    chosen, memories = triggers.settings(), triggers.NoMemories()
+    chosen = triggers.settings()
     chosen.watching.inactivity_timeout = 0.5
     async with api.served() as configuration:
 
@@ -66,7 +65,6 @@ async def test_a_watch_that_fell_silent_is_begun_anew() -> None:
             kopf.operator(
                 registry=triggers.registry(lambda *event: told.put_nowait(event), configure, heard.append),
                 settings=chosen,
-                memories=memories,
                 clusterwide=True,
                 ready_flag=ready,
                 stop_flag=stop,
@@ -75,14 +73,12 @@ async def test_a_watch_that_fell_silent_is_begun_anew() -> None:
         )
         async with asyncio.timeout(60):
             await silenced.wait()
-            pod = api.put("pods", {"metadata": {"name": "demo-0-r0-a0", "labels": LABELS}})
-            key, kind, event, raw = await told.get()
+            study = api.put("hpostudies", {"metadata": {"name": "demo"}})
+            key, event, raw = await told.get()
         stop.set()
         await running
-    assert (key, kind, event, raw) == (StudyKey("lab", "demo"), "pods", "ADDED", pod)
-    watches = [query for _, kind, query in api.asked if kind == "pods" and "watch" in query]
+    assert (key, event, raw) == (StudyKey("lab", "demo"), "ADDED", study)
+    watches = [query for _, kind, query in api.asked if kind == "hpostudies" and "watch" in query]
     assert len(watches) > 1
-    assert {query["labelSelector"] for query in watches} == {"hpo.study/study"}
     assert {query["resourceVersion"] for query in watches[:2]} == {"0"}  # from where it was, without a list
-    assert "/api/v1/pods" in heard
-    assert list(memories.iter_all_memories()) == []
+    assert "/apis/hpo.study/v1alpha1/hpostudies" in heard

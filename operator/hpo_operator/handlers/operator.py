@@ -28,6 +28,7 @@ from hpo_operator.kube.lease import Lease
 from hpo_operator.kube.mirror import KINDS, Kind, Raw
 from hpo_operator.kube.sampling import SamplePace
 from hpo_operator.kube.turns import Turns
+from hpo_operator.kube.watch import ChildWatch
 from hpo_operator.kube.worker import StudyWorker, WorkerSettings
 from hpo_operator.kube.workers import StudyWorkers
 from hpo_operator.manifests.pod import PodSettings
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 FIT_THREADS = 2
 """Decisions run here, off the event loop: a slow fit delays neither another study nor the probes."""
 LAG_CHECK_SECONDS = 0.1
+CHILDREN: tuple[Kind, ...] = ("hpotrials", "pods")
 
 
 class LeaseLostError(Exception):
@@ -86,9 +88,15 @@ async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callab
 
         workers = StudyWorkers(make, ended=cluster.forget)
 
-        def tell(key: StudyKey, kind: Kind, event: str | None, raw: Raw) -> None:
+        def tell(kind: Kind, key: StudyKey, event: str | None, raw: Raw) -> None:
             if cluster.learn(key, kind, event, raw):
                 workers.wake(key)
+
+        def child_watch(kind: Kind, namespace: str | None) -> ChildWatch:
+            def told(space: str, study: str, event: str | None, raw: Raw) -> None:
+                tell(kind, StudyKey(space, study), event, raw)
+
+            return ChildWatch(server, kind, namespace, told, health.hear)
 
         try:
             async with beside(
@@ -97,11 +105,13 @@ async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callab
                 _when_set(ready, on_ready),
                 garbage.keep_set_aside(),
                 cluster.keep_comparing(workers.wake),
+                *(child_watch(kind, name).run() for kind in CHILDREN for name in settings.namespaces or (None,)),
             ):
                 await kopf.operator(
-                    registry=triggers.registry(tell, lambda: load_configuration(settings.kubeconfig), health.hear),
+                    registry=triggers.registry(
+                        partial(tell, "hpostudies"), lambda: load_configuration(settings.kubeconfig), health.hear
+                    ),
                     settings=triggers.settings(),
-                    memories=triggers.NoMemories(),
                     namespaces=settings.namespaces,
                     clusterwide=not settings.namespaces,
                     ready_flag=ready,

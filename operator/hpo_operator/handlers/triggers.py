@@ -1,4 +1,5 @@
-"""Every trigger of the operator, on one screen. A trigger decides nothing: it hands on what a watch has seen.
+"""What kopf watches, on one screen: studies, and trials that users make. A trigger decides nothing: it hands on what a
+watch has seen. Labelled trials and Pods, of which there are thousands, have plain watches; see ``kube.watch``.
 
 Only ``on.event`` handlers are used: they add no finalizer, no annotation and no memory of their own, so an object can
 always be deleted, also when the operator is down. A trial that a user made gets its study's label, and nothing else.
@@ -11,16 +12,14 @@ from typing import Any
 
 import aiohttp
 import kopf
-from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from hpo_operator.api.study import GROUP, VERSION
 from hpo_operator.handlers.health import listening
 from hpo_operator.kube.cluster import StudyKey
-from hpo_operator.kube.mirror import Kind
 from hpo_operator.manifests.names import STUDY_LABEL
 
-Tell = Callable[[StudyKey, Kind, str | None, Mapping[str, Any]], None]
-"""What a watch says: the study, and the kind, type and object of the event; type None: from a list of its own."""
+Tell = Callable[[StudyKey, str | None, Mapping[str, Any]], None]
+"""What the watch says of a study: the type of the event and the object; type None: from a list of its own."""
 Configure = Callable[[], Awaitable[Any]]
 
 
@@ -34,7 +33,6 @@ def registry(tell: Tell, configure: Configure, hear: Callable[[str], None]) -> k
     ``configure``: the client's configuration, read anew at each login. ``hear``: told of every sign of life of a watch.
     """
     triggers = kopf.OperatorRegistry()
-    labelled: dict[str, Any] = {STUDY_LABEL: kopf.PRESENT}
 
     @kopf.on.login(registry=triggers)
     async def login(**_: Any) -> kopf.AiohttpSession:
@@ -42,20 +40,12 @@ def registry(tell: Tell, configure: Configure, hear: Callable[[str], None]) -> k
 
     @kopf.on.event(GROUP, VERSION, "hpostudies", registry=triggers)
     async def study_event(namespace: str | None, name: str | None, event: kopf.RawEvent, **_: Any) -> None:
-        tell(StudyKey(str(namespace), str(name)), "hpostudies", event["type"], event["object"])
-
-    @kopf.on.event(GROUP, VERSION, "hpotrials", labels=labelled, registry=triggers)
-    async def trial_event(namespace: str | None, labels: kopf.Labels, event: kopf.RawEvent, **_: Any) -> None:
-        tell(StudyKey(str(namespace), labels[STUDY_LABEL]), "hpotrials", event["type"], event["object"])
+        tell(StudyKey(str(namespace), str(name)), event["type"], event["object"])
 
     @kopf.on.event(GROUP, VERSION, "hpotrials", labels={STUDY_LABEL: kopf.ABSENT}, registry=triggers)
     async def unlabelled_trial_event(spec: kopf.Spec, patch: kopf.Patch, **_: Any) -> None:
         """One that a user made: by the label its study finds it, and its next event wakes the study."""
         patch.metadata.labels[STUDY_LABEL] = spec["study"]
-
-    @kopf.on.event("v1", "pods", labels=labelled, registry=triggers)
-    async def pod_event(namespace: str | None, labels: kopf.Labels, event: kopf.RawEvent, **_: Any) -> None:
-        tell(StudyKey(str(namespace), labels[STUDY_LABEL]), "pods", event["type"], event["object"])
 
     return triggers
 
@@ -93,20 +83,6 @@ class NoDiffs(kopf.DiffBaseStorage):
         raise NotImplementedError("only handlers of changes store, and there are none")
 
 
-class NoMemories(ResourceMemories):
-    """kopf keeps a kilobyte for each object that it has seen, for handlers that are run again; none is here."""
-
-    async def recall(
-        self,
-        raw_body: kopf.RawBody,
-        *,
-        memobase: Any = None,
-        noticed_by_listing: bool = False,
-        ephemeral: bool = True,
-    ) -> ResourceMemory:
-        return await super().recall(raw_body, memobase=memobase, noticed_by_listing=noticed_by_listing, ephemeral=True)
-
-
 def settings() -> kopf.OperatorSettings:
     """kopf without what this operator does not use: no scanning, no peering, no events of its own."""
     chosen = kopf.OperatorSettings()
@@ -117,6 +93,5 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.server_timeout = 600
     chosen.watching.inactivity_timeout = SILENCE_SECONDS
     chosen.persistence.diffbase_storage = NoDiffs()
-    # Only Pods of studies are sent at all, not every Pod of the cluster. A trial may be a user's, without the label.
-    chosen.watching.label_selectors["pods"] = STUDY_LABEL
+    chosen.watching.label_selectors["hpotrials"] = f"!{STUDY_LABEL}"  # which has a watch without kopf
     return chosen

@@ -170,7 +170,7 @@ def resource_of(path: str) -> str:
 
     https://kubernetes.io/docs/reference/using-api/api-concepts/#standard-api-terminology
     """
-    found = re.fullmatch(r"/apis?(?:/[^/]+){1,2}/namespaces/[^/]+/([^/]+)(?:/[^/]+(/[^/]+)?)?", path)
+    found = re.fullmatch(r"(?:/api/[^/]+|/apis/[^/]+/[^/]+)(?:/namespaces/[^/]+)?/([^/]+)(?:/[^/]+(/[^/]+)?)?", path)
     return "" if found is None else found[1] + (found[2] or "")
 
 

@@ -20,10 +20,20 @@ PIECE = 100
 """Objects of one answer, so that reading it does not hold up the event loop: 500 Pods took it 90 ms."""
 
 
-def folder(kind: Kind, namespace: str) -> str:
-    """Path of a kind's objects."""
+def folder(kind: Kind, namespace: str | None) -> str:
+    """Path of a kind's objects in a namespace, or (None) in all."""
     group = "/api/v1" if kind == "pods" else f"/apis/{GROUP}/{VERSION}"
-    return f"{group}/namespaces/{namespace}/{kind}"
+    return f"{group}/{kind}" if namespace is None else f"{group}/namespaces/{namespace}/{kind}"
+
+
+async def pieces(server: ApiServer, path: str, query: Mapping[str, str]) -> AsyncIterator[Raw]:
+    """A list in pieces, all of one moment, so that only one of them is in memory at a time."""
+    token: str | None = ""
+    while token is not None:
+        more = {"continue": token} if token else {}
+        answer = await server.request("GET", path, query={**query, "limit": str(PIECE), **more})
+        yield answer
+        token = answer["metadata"].get("continue") or None
 
 
 class StudyLists:
@@ -55,7 +65,7 @@ class StudyLists:
         """Read one object whose last write had an outcome that is not known. By a list, which Roles allow already."""
         found: list[Entry] = []
         version = ""
-        async for piece in self._pieces(namespace, kind, {"fieldSelector": f"metadata.name={name}"}):
+        async for piece in pieces(self._server, folder(kind, namespace), {"fieldSelector": f"metadata.name={name}"}):
             found += [entry_of(kind, raw) for raw in piece["items"]]
             version = piece["metadata"]["resourceVersion"]
         mirror.put_one(kind, name, found, version)
@@ -76,7 +86,7 @@ class StudyLists:
         for kind in KINDS:
             found: defaultdict[str, list[Entry]] = defaultdict(list)
             version = ""
-            async for piece in self._pieces(namespace, kind, _selector(kind, only)):
+            async for piece in pieces(self._server, folder(kind, namespace), _selector(kind, only)):
                 version = piece["metadata"]["resourceVersion"]
                 for raw in piece["items"]:
                     name = _study_of(kind, raw)
@@ -84,16 +94,6 @@ class StudyLists:
                         found[name].append(mirrors[name].kept(kind, raw) or entry_of(kind, raw))
             news |= {name for name, mirror in mirrors.items() if mirror.put_list(kind, found[name], version)}
         return sorted(news)
-
-    async def _pieces(self, namespace: str, kind: Kind, selector: Mapping[str, str]) -> AsyncIterator[Raw]:
-        """The list in pieces, all of one moment, so that only one of them is in memory at a time."""
-        query = {**selector, "limit": str(PIECE)}
-        token: str | None = ""
-        while token is not None:
-            more = {"continue": token} if token else {}
-            answer = await self._server.request("GET", folder(kind, namespace), query=query | more)
-            yield answer
-            token = answer["metadata"].get("continue") or None
 
 
 def _selector(kind: Kind, only: str | None) -> Mapping[str, str]:
