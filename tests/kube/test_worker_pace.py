@@ -27,7 +27,7 @@ from reconcile.simulation import dice
 def test_what_only_people_read_is_stored_a_little_later_and_together() -> None:
     """Ten trials train at once: what becomes of them is stored at once, the study's numbers when there is a pause."""
     cluster = InMemoryCluster(made(10, parallelism=10))
-    lengths = (20 + 0.5 * number for number in count())
+    lengths = (20 + 1.5 * number for number in count())
     cluster.objects.train = lambda parameters, resource: replace(dice(parameters, resource), seconds=next(lengths))
     simulate(cluster, served)
     numbers = [(at, action) for at, action in cluster.performed if isinstance(action, PutStudyStatus)]

@@ -44,7 +44,7 @@ REFUSAL_SECONDS = 30.0
 """What the API server refused (a Pod by quota or admission, an adoption) is asked for again after this long."""
 ACTIONS_AT_ONCE, PATIENT_AT_ONCE = 8, 4
 """Of one study; and of those that no trial waits for."""
-BUSY = 4.0
+BUSY = 2.0
 """While there is something to do, what only people read waits longer by this factor: a Pod would wait behind it."""
 
 
@@ -59,7 +59,7 @@ class WorkerSettings:
 
     pod: PodSettings
     sample_seconds: float = 5.0
-    status_seconds: float = 2.0
+    status_seconds: float = 5.0
     prometheus: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 

@@ -131,7 +131,8 @@ def is_gpu_time_alone(old: StudyStatus, new: StudyStatus) -> bool:
 def can_wait(old: StudyStatus, new: StudyStatus) -> bool:
     """Whether a study that was accepted goes on as before, so that the numbers of its trials are all that is new."""
     kept = ("phase", "observed_generation", "start_time", "completion_time", "spec_digests", "suspended_seconds")
-    return bool(old.conditions) and all(getattr(old, name) == getattr(new, name) for name in kept)
+    before, after = ({c.type: c.status for c in status.conditions} for status in (old, new))
+    return bool(before) and before == after and all(getattr(old, name) == getattr(new, name) for name in kept)
 
 
 def refused_status(
