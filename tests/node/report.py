@@ -52,13 +52,13 @@ def _parts(timeline: Timeline, images: list[Image], study: Path) -> list[str]:
             for what, found, good in timeline.checks
         ]
     )
-    sizes = [(image.name, f"{image.size / MB:.1f} MB") for image in images]
+    sizes = [(image.name, f"{image.pulled / MB:.1f} MB", f"{image.size / MB:.1f} MB") for image in images]
     return [
         text,
         table(("stage", "time"), stages),
         checks,
         *_facts(timeline.facts),
-        table(("image", "unpacked"), sizes),
+        table(("image", "from a registry, by gzip", "unpacked"), sizes),
     ]
 
 
