@@ -27,7 +27,7 @@ CGROUP = "hpo-node"
 def main(folder: Path, study: Path) -> int:
     timeline = Timeline()
     told = json.loads((folder / "images.json").read_text())
-    images = [Image(each["name"], Path(each["archive"]), each["size"]) for each in told]
+    images = [Image(each["name"], Path(each["archive"]), each["size"], each["pulled"]) for each in told]
     machine.make_private(folder / "private")
     machine.make_network(ADDRESS)
     plane = ControlPlane(folder / "cluster", ensure(os.environ), ADDRESS)
