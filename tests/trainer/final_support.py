@@ -10,7 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from hpo_trainer.final import build, predict
+from hpo_trainer.final import build, predict, retrain
+from hpo_trainer.final.__main__ import ended
+from hpo_trainer.final.judgement import TOLERANCE
+from hpo_trainer.final.looks import Looks
+from hpo_trainer.final.report import told
+from hpo_trainer.final.request import Choice, Request, parse_request
+from hpo_trainer.final.retrained import read_retrained
+from hpo_trainer.stop import Stop
 from trainer.support import SMALL_NETWORK, SMALL_U_NET, TrialRunner, decathlon_folder, image_folder
 
 SMALL_BACKBONE: dict[str, Any] = {
@@ -58,7 +65,11 @@ class Finished:
     def looks(self) -> Path:
         return self.folder / "test-looks.json"
 
-    def request(self, **changes: Any) -> Path:
+    @property
+    def retrained(self) -> Path:
+        return self.folder / "retrained"
+
+    def request(self, **changes: Any) -> Request:
         metric = OBJECTIVES.get(self.task, "dice")
         candidates = [
             {"trial": t, "checkpoint": str(r.checkpoints), "value": self.metrics[t][metric], "resource": 1} | changes
@@ -79,36 +90,44 @@ class Finished:
                 ],
             },
         }  # fmt: skip
-        path = self.folder / "candidates.json"
-        path.write_text(json.dumps({"study": study, "candidates": candidates, "mirroredPrediction": self.mirrored}))
-        return path
+        document = {"study": study, "candidates": candidates, "mirroredPrediction": self.mirrored}
+        return parse_request(json.dumps(document))
 
     def predict(self, **changes: Any) -> int:
-        return predict.main([str(self.request(**changes)), str(self.data), str(self.folder / "predictions")])
+        """The exit code, as of all that follow."""
+        request, out = self.request(**changes), self.folder / "predictions"
+        return ended(lambda: predict.run(request, self.data, out, Stop()))
 
     def stored(self, trial: str) -> list[np.ndarray[Any, Any]]:
         """The parts of what the trial predicted on validation images."""
         with np.load(self.folder / "predictions" / f"{trial}.npz") as archive:
             return [archive[name] for name in archive.files]
 
-    def choose(self, members: Mapping[str, int]) -> Path:
-        """Writes down the request and the choice; the choice's file."""
-        self.request()
-        choice = {
-            "single": next(iter(self.runners)),
-            "members": dict(members),
-            "method": "the mean of the 2 best",
-            "loss": "log loss, on patients held out",
-            "considered": {"the best trial alone": 0.5, "the mean of the 2 best": 0.25},
-        }
-        path = self.folder / "choice.json"
-        path.write_text(json.dumps(choice))
-        return path
+    def retrain(self, folds: int) -> int:
+        best = next(iter(self.runners))
+        return ended(lambda: retrain.run(self.request(), best, self.data, self.retrained, folds, Stop()))
 
-    def build(self, members: Mapping[str, int], *options: str, looks: bool = True) -> int:
-        path = self.choose(members)
-        given = [str(self.request()), str(path), str(self.data), str(self.folder / "work"), str(self.out)]
-        return build.main([*given, "--draws=50", *options, *([f"--looks={self.looks}"] if looks else [])])
+    def build(self, members: Mapping[str, int], looks: bool = True, retrained: bool = False) -> int:
+        """What was chosen need not be what ``choice`` would choose."""
+        choice = Choice(
+            single=next(iter(self.runners)),
+            members=dict(members),
+            method="the mean of the 2 best",
+            loss="log loss, on patients held out",
+            considered={"the best trial alone": 0.5, "the mean of the 2 best": 0.25},
+        )
+        order = build.Order(
+            self.request(),
+            choice,
+            self.data,
+            self.folder / "work",
+            self.out,
+            Looks(self.looks) if looks else None,
+            TOLERANCE,
+            50,
+            read_retrained(self.retrained) if retrained else None,
+        )
+        return ended(lambda: print(told(build.run(order, lambda: None))))
 
     def figures(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.out / "figures.json").read_text())

@@ -20,7 +20,6 @@ from hpo_trainer.final import sides
 from hpo_trainer.final.export import ExportError, export
 from hpo_trainer.final.largest import Largest
 from hpo_trainer.final.model import Model, open_model
-from hpo_trainer.final.request import read_request
 from hpo_trainer.final.sides import Cases, predict
 from trainer.final_support import Finished, finished
 
@@ -79,7 +78,7 @@ for root in roots:
 def built(folder: Path, task: str, config: dict[str, Any] | None = None) -> tuple[Finished, Model]:
     study = finished(folder, task, config, trials=1)
     assert study.build({"tiny-0": 1}, looks=False) == 0
-    [candidate] = read_request(study.request()).candidates
+    [candidate] = study.request().candidates
     return study, open_model(candidate, study.data, lambda: None)
 
 

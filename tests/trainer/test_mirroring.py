@@ -15,7 +15,6 @@ from hpo_trainer.config import SegmentationConfig, TransferSegmentationConfig
 from hpo_trainer.data.segmentation import Sample
 from hpo_trainer.final import sides
 from hpo_trainer.final.model import open_model
-from hpo_trainer.final.request import read_request
 from hpo_trainer.tasks import segmentation, transfer_segmentation
 from hpo_trainer.tasks.segmentation import SegmentationLearner
 from trainer.final_support import Finished, finished
@@ -76,7 +75,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 def test_the_final_model_predicts_so(study: Finished) -> None:
     """What is stored, judged and exported; the study itself did not mirror."""
-    [candidate] = read_request(study.request()).candidates
+    [candidate] = study.request().candidates
     model = open_model(candidate, study.data, lambda: None)
     expected = []
     with torch.inference_mode():

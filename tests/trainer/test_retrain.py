@@ -12,7 +12,7 @@ import torch
 from medical.kills import differences
 
 from hpo_trainer import checkpoint
-from hpo_trainer.final import retrain, sides
+from hpo_trainer.final import sides
 from hpo_trainer.final.model import open_model
 from hpo_trainer.final.retrained import Retrained, read_retrained
 from trainer.final_support import OBJECTIVES, Finished, finished
@@ -22,21 +22,14 @@ TASKS = ("classification", "segmentation", "templateDeformation")
 FOLDS = 2
 
 
-def retrained_of(study: Finished, *options: str) -> int:
-    """After ``build`` has written the choice."""
-    request, choice = study.folder / "candidates.json", study.folder / "choice.json"
-    return retrain.main([str(request), str(choice), str(study.data), str(study.folder / "retrained"), *options])
-
-
-def build(study: Finished, *options: str) -> int:
-    return study.build({next(iter(study.runners)): 1}, f"--retrained={study.folder / 'retrained'}", *options)
+def build(study: Finished) -> int:
+    return study.build({next(iter(study.runners)): 1}, retrained=True)
 
 
 @pytest.fixture(scope="module", params=TASKS)
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     study = finished(tmp_path_factory.mktemp(request.param), request.param, trials=1)
-    study.choose({"tiny-0": 1})
-    assert retrained_of(study, f"--folds={FOLDS}") == 0
+    assert study.retrain(FOLDS) == 0
     assert build(study) == 0
     return study
 
@@ -54,8 +47,7 @@ def test_each_network_has_trained_on_its_fold(made: Finished) -> None:
 @pytest.mark.parametrize("task", ["transferClassification", "transferSegmentation"])
 def test_and_so_have_networks_that_started_from_others(task: str, tmp_path: Path) -> None:
     study = finished(tmp_path, task, trials=1)
-    study.choose({"tiny-0": 1})
-    assert retrained_of(study, f"--folds={FOLDS}") == 0
+    assert study.retrain(FOLDS) == 0
     check_folds(study)
 
 
@@ -143,20 +135,18 @@ def test_the_mean_is_what_is_exported(made: Finished) -> None:
 
 @pytest.fixture
 def study(tmp_path: Path) -> Finished:
-    made = finished(tmp_path, "classification", trials=1)
-    made.choose({"tiny-0": 1})
-    return made
+    return finished(tmp_path, "classification", trials=1)
 
 
 def test_a_killed_retraining_goes_on(study: Finished, capsys: pytest.CaptureFixture[str]) -> None:
     """It ends with what an undisturbed one ends with, and trains no fold twice."""
-    assert retrained_of(study, "--folds=2") == 0
+    assert study.retrain(2) == 0
     folder = study.folder / "retrained"
     undisturbed = [checkpoint.decode(folder / f"fold{k}/checkpoint.pt") for k in (0, 1)]
     for path in (folder / "fold1").iterdir():
         path.unlink()
     capsys.readouterr()
-    assert retrained_of(study, "--folds=2") == 0
+    assert study.retrain(2) == 0
     said = capsys.readouterr().err
     assert said.count("hpo: epoch 1:") == 1
     assert "resumed after epoch 1" in said
@@ -166,24 +156,24 @@ def test_a_killed_retraining_goes_on(study: Finished, capsys: pytest.CaptureFixt
 
 
 def test_other_folds_than_those_written_down(study: Finished, capsys: pytest.CaptureFixture[str]) -> None:
-    assert retrained_of(study, "--folds=2") == 0
-    assert retrained_of(study, "--folds=3") == 78
+    assert study.retrain(2) == 0
+    assert study.retrain(3) == 78
     folder = study.folder / "retrained"
     assert f"--folds: expected 2, as in {folder}; remove that folder to draw others" in capsys.readouterr().err
 
 
 def test_data_that_has_lost_an_image_of_a_fold(study: Finished, capsys: pytest.CaptureFixture[str]) -> None:
-    assert retrained_of(study, "--folds=2") == 0
+    assert study.retrain(2) == 0
     table = study.data / "splits.csv"
     table.write_text(table.read_text().replace("class1,002.png,p1-0,train\n", ""))
     (study.data / "class1/002.png").unlink()
-    assert retrained_of(study, "--folds=2") == 65
+    assert study.retrain(2) == 65
     said = capsys.readouterr().err
     assert f"{study.folder}/retrained/folds.json: lists 'class1/002.png', which is not in the data set" in said
 
 
 def test_without_a_look_there_is_no_figure_and_the_card_says_so(study: Finished) -> None:
-    assert retrained_of(study, "--folds=2") == 0
-    assert study.build({"tiny-0": 1}, f"--retrained={study.folder / 'retrained'}", looks=False) == 0
+    assert study.retrain(2) == 0
+    assert study.build({"tiny-0": 1}, looks=False, retrained=True) == 0
     assert "- The retrained model, which is handed over, has no figure at all." in study.card()
     assert (study.out / "models/fold1.checkpoint.pt").exists()

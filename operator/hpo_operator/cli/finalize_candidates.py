@@ -1,55 +1,62 @@
-"""Which trials of a finished study can become the final model, and where their checkpoints lie."""
+"""Which trials of a study can become the final model, and what the trainer is told of them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hpo_engine.incumbent import ranked
-from hpo_engine.trial import Trial
 from hpo_operator.api.parse import parse_study, parse_trial
 from hpo_operator.api.study import Study, Volume
 from hpo_operator.local.claims import claim_directory
-from hpo_operator.local.store import ObjectStore
+from hpo_operator.manifests.final import MOST_BYTES
 from hpo_operator.manifests.names import checkpoint_folder, trial_name
 from hpo_operator.mistakes import Mistake
-from hpo_operator.studies.objects import find_study
+from hpo_operator.studies.objects import StudyObjects, find_study
 from hpo_operator.studies.stored_objects import Source
 from hpo_operator.studies.typed_objects import engine_view
 
 Raw = Mapping[str, Any]
+TOLD = ("objective", "parameters", "budget", "seed")
+"""What the model card, and a retraining, know of the specification."""
 
 
 @dataclass(frozen=True)
 class FinishedStudy:
-    """``request``: what the trainer is told, see ``hpo_trainer.final.request``. ``folder``: the study's state."""
+    """A study of this machine. ``request``: what the trainer is told. ``folder``: the study's state."""
 
     folder: Path
     data: Path
     request: dict[str, Any]
 
-    @property
-    def trials(self) -> list[str]:
-        """Names of the candidates, the best first."""
-        return [candidate["trial"] for candidate in self.request["candidates"]]
 
-
-def finished_study(target: str, state: Path, claims: Mapping[str, Path], most: int) -> FinishedStudy:
-    """At most ``most`` candidates: the best by the objective among those trained as far as the best.
-
-    A trial whose checkpoint the study's retention has deleted is none.
-
-    Raises:
-        Mistake: no such study is stored, no trial of a built-in task was measured, or its files are not here.
-    """
+def finished_study(target: str, state: Path, claims: Mapping[str, Path], most: int, mirrored: bool) -> FinishedStudy:
+    """Raises Mistake, as ``final_request``; also where no such study is stored, or its files are not here."""
     found = find_study(Source(state), target)
-    stored, study, folder = engine_view(found), parse_study(found.study), found.folder
-    assert folder is not None  # a study of a folder has one
-    store = ObjectStore(folder)
+    folder, study = found.folder, final_study(found)
+    assert folder is not None and study.spec.trainer.data is not None  # a study of a folder has one; a task needs one
+    trials = {trial["metadata"]["name"]: trial for trial in found.trials}
+
+    def checkpoint(name: str) -> str:
+        """A study without a checkpoint volume keeps them with each Pod: then that of the last one counts."""
+        inside, volume = checkpoint_folder(study.uid, name), study.spec.trainer.checkpoints
+        if volume is not None:
+            return str(_directory(volume, claims, folder) / inside)
+        pod = parse_trial(trials[name]).status.pod
+        return str(folder.resolve() / "processes" / str(pod) / "volumes" / "hpo-checkpoints" / inside)
+
+    request = final_request(found, study, most, mirrored, checkpoint)
+    return FinishedStudy(folder, _directory(study.spec.trainer.data, claims, folder), request)
+
+
+def final_study(found: StudyObjects) -> Study:
+    """The study, if the trainer knows how to load what its trials have saved. Raises Mistake."""
+    engine_view(found)  # a spec that is none is a sentence
+    study = parse_study(found.study)
     if study.spec.trainer.task is None:
         raise Mistake(
             f"{study.name}: expected a built-in task under spec.trainer, found a podTemplate: "
@@ -57,35 +64,44 @@ def finished_study(target: str, state: Path, claims: Mapping[str, Path], most: i
         )
     if study.spec.trainer.data is None:
         raise Mistake(f"{study.name}: spec.trainer.data names no volume with the data set")
+    return study
+
+
+def final_request(
+    found: StudyObjects, study: Study, most: int, mirrored: bool, checkpoint: Callable[[str], str]
+) -> dict[str, Any]:
+    """What ``hpo_trainer.final`` is told. At most ``most`` candidates: the best by the objective among those trained
+    as far as the best. A trial whose checkpoint the study's retention has deleted is none.
+
+    ``checkpoint``: the folder of the trial of that name.
+
+    Raises:
+        Mistake: no trial was measured, no checkpoint is left, or there is too much to tell.
+    """
+    stored = engine_view(found)
     order, top = ranked(stored.study, stored.trials)
-    deleted = {t["spec"]["index"] for t in store.all("trials") if (t.get("status") or {}).get("checkpointDeleted")}
+    if not order:
+        raise Mistake(f"{study.name}: no trial has been measured yet, so that there is no model")
+    deleted = {t["spec"]["index"] for t in found.trials if (t.get("status") or {}).get("checkpointDeleted")}
+    kept = [trial for trial in order if trial.index not in deleted][:most]
+    if not kept:
+        raise Mistake(
+            f"{study.name}: the checkpoints of all {len(order)} trials that could be the final model were deleted; "
+            "keep those of the best next time: spec.retention.bestCheckpoints"
+        )
+    named = [(trial_name(study.name, trial.index), trial) for trial in kept]
     candidates = [
-        {
-            "trial": trial_name(study.name, trial.index),
-            "checkpoint": str(_checkpoint(study, trial, store, claims, folder)),
-            "value": trial.value_at(top),
-            "resource": top,
-        }
-        for trial in [t for t in order if t.index not in deleted][:most]
+        {"trial": name, "checkpoint": checkpoint(name), "value": trial.value_at(top), "resource": top}
+        for name, trial in named
     ]
-    if not candidates:
-        raise Mistake(f"{study.name}: no trial has been measured yet; run the study first: hpo run")
-    return FinishedStudy(
-        folder,
-        _directory(study.spec.trainer.data, claims, folder),
-        {"study": _facts(found.study, store.all("trials")), "candidates": candidates},
-    )
-
-
-def _checkpoint(study: Study, trial: Trial, store: ObjectStore, claims: Mapping[str, Path], folder: Path) -> Path:
-    """A study without a checkpoint volume keeps them with each Pod: then that of the last one counts."""
-    name = trial_name(study.name, trial.index)
-    inside = checkpoint_folder(study.uid, name)
-    volume = study.spec.trainer.checkpoints
-    if volume is not None:
-        return _directory(volume, claims, folder) / inside
-    pod = parse_trial(store.get("trials", name) or {}).status.pod
-    return folder.resolve() / "processes" / str(pod) / "volumes" / "hpo-checkpoints" / inside
+    facts = _facts(found.study, found.trials)
+    request = {"study": facts, "candidates": candidates, "mirroredPrediction": mirrored}
+    if (size := len(json.dumps(request))) > MOST_BYTES:
+        raise Mistake(
+            f"{study.name}: the study and its candidates take {size} bytes, and a process is told {MOST_BYTES} at "
+            "most; fewer --candidates take less"
+        )
+    return request
 
 
 def _directory(volume: Volume, claims: Mapping[str, Path], folder: Path) -> Path:
@@ -98,7 +114,7 @@ def _directory(volume: Volume, claims: Mapping[str, Path], folder: Path) -> Path
     return directory
 
 
-def _facts(raw: Raw, trials: list[dict[str, Any]]) -> dict[str, Any]:
+def _facts(raw: Raw, trials: Sequence[Raw]) -> dict[str, Any]:
     """For the model card."""
     status = raw.get("status") or {}
     seconds = [m.get("seconds") or 0 for t in trials for m in (t.get("status") or {}).get("measurements") or []]
@@ -107,7 +123,7 @@ def _facts(raw: Raw, trials: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "name": raw["metadata"]["name"],
         "digest": digest[:16],
-        "spec": raw["spec"],
+        "spec": {key: raw["spec"][key] for key in TOLD if key in raw["spec"]},
         "status": {key: status[key] for key in kept if key in status},
         "trainingSeconds": sum(seconds),
     }

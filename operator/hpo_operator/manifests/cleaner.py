@@ -16,9 +16,10 @@ from hpo_operator.manifests.pod import (
     TERMINATION_LOG,
     Manifest,
     PodSettings,
-    checkpoint_source,
+    checkpoint_mount,
+    checkpoint_volume,
     restricted,
-    sub_path,
+    trainer_image,
 )
 
 PLACEMENT = ("nodeSelector", "affinity", "tolerations", "imagePullSecrets", "priorityClassName", "securityContext")
@@ -29,25 +30,22 @@ AMOUNTS = {"cpu": "100m", "memory": "128Mi"}
 
 def cleaner_manifest(study: Study, trials: Sequence[str], settings: PodSettings) -> Manifest:
     """The Pod that empties the checkpoint folders of ``trials``. The study must have a checkpoint volume."""
-    trainer = study.spec.trainer
-    volume = trainer.checkpoints
+    volume = study.spec.trainer.checkpoints
     assert volume is not None  # the caller's to know
-    inside = "/".join(part for part in (volume.sub_path, study.uid) if part)
     container = {
         "name": "cleaner",
-        "image": trainer.image or settings.trainer_image,
-        "imagePullPolicy": trainer.image_pull_policy or settings.image_pull_policy,
+        **trainer_image(study, settings),
         "command": ["python", "-m", "hpo_trainer.clean"],
         "args": list(trials),
         "env": [{"name": "HPO_CHECKPOINT_DIR", "value": CHECKPOINT_PATH}],
         "resources": {"requests": AMOUNTS, "limits": AMOUNTS},
         "terminationMessagePath": TERMINATION_LOG,
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [{"name": "hpo-checkpoints", "mountPath": CHECKPOINT_PATH} | sub_path(inside)],
+        "volumeMounts": [checkpoint_mount(volume, study.uid, CHECKPOINT_PATH)],
     }
     spec = _placement(study) | {
         "containers": [container],
-        "volumes": [{"name": "hpo-checkpoints"} | checkpoint_source(volume)],
+        "volumes": [checkpoint_volume(volume)],
         "restartPolicy": "Never",
         "activeDeadlineSeconds": DEADLINE_SECONDS,
     }

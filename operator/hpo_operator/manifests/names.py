@@ -10,6 +10,7 @@ from hpo_operator.api.study import GROUP
 STUDY_LABEL = f"{GROUP}/study"
 TRIAL_LABEL = f"{GROUP}/trial"
 RUNG_LABEL = f"{GROUP}/rung"
+FINAL_LABEL = f"{GROUP}/final"
 FIELD_MANAGER = "hpo-operator"
 
 
@@ -26,6 +27,16 @@ def pod_name(trial: str, rung: int, attempt: int) -> str:
 def cleaner_name(study: str) -> str:
     """``<study>-clean``; no trial's Pod can have this name."""
     return f"{study}-clean"
+
+
+def final_name(study: str) -> str:
+    """``<study>-final``: the Pod that makes the final model; no trial's Pod can have this name."""
+    return f"{study}-final"
+
+
+def fetch_name(study: str) -> str:
+    """``<study>-fetch``: the Pod through which the final model is read; no trial's Pod can have this name."""
+    return f"{study}-fetch"
 
 
 def trial_of_pod(pod: str) -> str | None:

@@ -67,15 +67,22 @@ def trial_seed(study_seed: int, index: int) -> int:
 
 
 def _task_template(study: Study, settings: PodSettings) -> Manifest:
-    trainer = study.spec.trainer
     container = {
         "name": "trainer",
-        "image": trainer.image or settings.trainer_image,
-        "imagePullPolicy": trainer.image_pull_policy or settings.image_pull_policy,
+        **trainer_image(study, settings),
         "command": ["python", "-m", "hpo_trainer"],
-        "resources": trainer.resources.dump(),
+        "resources": study.spec.trainer.resources.dump(),
     }
     return {"spec": {"containers": [container]}}
+
+
+def trainer_image(study: Study, settings: PodSettings) -> Manifest:
+    """A container's image and when it is pulled, of a built-in task."""
+    trainer = study.spec.trainer
+    return {
+        "image": trainer.image or settings.trainer_image,
+        "imagePullPolicy": trainer.image_pull_policy or settings.image_pull_policy,
+    }
 
 
 def _with_contract(spec: Manifest, study: Study, trial: HpoTrial) -> Manifest:
@@ -84,13 +91,13 @@ def _with_contract(spec: Manifest, study: Study, trial: HpoTrial) -> Manifest:
     containers = spec["containers"]
     container = containers[trainer_index(containers)]
     limits = (container.get("resources") or {}).get("limits") or {}
-    container["env"] = [*_environment(study, trial, _whole_cpus(limits)), *(container.get("env") or [])]
+    container["env"] = [*_environment(study, trial, whole_cpus(limits)), *(container.get("env") or [])]
     container["terminationMessagePath"] = TERMINATION_LOG
     port = {"name": "hpo-metrics", "containerPort": METRICS_PORT, "protocol": "TCP"}
     container["ports"] = [*(container.get("ports") or []), port]
     volumes, mounts = _volumes(study, trial)
     taken = {str(mount.get("mountPath", "")).rstrip("/") for mount in container.get("volumeMounts") or []}
-    for path, volume in _scratch().items():
+    for path, volume in scratch_volumes().items():
         if path not in taken:  # a template may bring its own, such as a larger /dev/shm
             volumes.append(volume)
             mounts.append({"name": volume["name"], "mountPath": path})
@@ -135,7 +142,7 @@ def _environment(study: Study, trial: HpoTrial, threads: int | None) -> list[Man
     return [address, *({"name": name, "value": value.replace("$", "$$")} for name, value in env.items())]
 
 
-def _whole_cpus(limits: Mapping[str, int | float | str]) -> int | None:
+def whole_cpus(limits: Mapping[str, int | float | str]) -> int | None:
     """CPUs that a trial may use, rounded down to at least 1; a container does not see its own limit."""
     number = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(m?)", str(limits.get("cpu", "")))
     if number is None:
@@ -143,7 +150,7 @@ def _whole_cpus(limits: Mapping[str, int | float | str]) -> int | None:
     return max(1, int(float(number[1]) / (1000 if number[2] else 1)))
 
 
-def _scratch() -> dict[str, Manifest]:
+def scratch_volumes() -> dict[str, Manifest]:
     """Path -> volume of what is writable beside the checkpoints; data loaders share tensors through /dev/shm."""
     return {
         "/tmp": {"name": "hpo-tmp", "emptyDir": {}},
@@ -157,22 +164,36 @@ def _volumes(study: Study, trial: HpoTrial) -> tuple[list[Manifest], list[Manife
     volumes: list[Manifest] = []
     mounts: list[Manifest] = []
     if trainer.data is not None:
-        volumes.append(
-            {"name": "hpo-data", "persistentVolumeClaim": {"claimName": trainer.data.claim_name, "readOnly": True}}
-        )
-        mounts.append({"name": "hpo-data", "mountPath": DATA_PATH, "readOnly": True} | sub_path(trainer.data.sub_path))
-    folder = names.checkpoint_folder(study.uid, trial.name)
-    volumes.append({"name": "hpo-checkpoints"} | checkpoint_source(trainer.checkpoints))
-    inside = "/".join(part for part in (trainer.checkpoints.sub_path if trainer.checkpoints else "", folder) if part)
-    mounts.append({"name": "hpo-checkpoints", "mountPath": CHECKPOINT_PATH} | sub_path(inside))
+        volume, mount = data_volume(trainer.data)
+        volumes.append(volume)
+        mounts.append(mount)
+    volumes.append(checkpoint_volume(trainer.checkpoints))
+    mounts.append(
+        checkpoint_mount(trainer.checkpoints, names.checkpoint_folder(study.uid, trial.name), CHECKPOINT_PATH)
+    )
     return volumes, mounts
 
 
-def checkpoint_source(volume: Volume | None) -> Manifest:
-    return {"emptyDir": {}} if volume is None else {"persistentVolumeClaim": {"claimName": volume.claim_name}}
+def data_volume(volume: Volume) -> tuple[Manifest, Manifest]:
+    """The Pod's volume and its mount."""
+    claim = {"claimName": volume.claim_name, "readOnly": True}
+    mount = {"name": "hpo-data", "mountPath": DATA_PATH, "readOnly": True} | _sub_path(volume.sub_path)
+    return {"name": "hpo-data", "persistentVolumeClaim": claim}, mount
 
 
-def sub_path(path: str) -> Manifest:
+def checkpoint_volume(volume: Volume | None) -> Manifest:
+    """Without a claim a folder that ends with the Pod."""
+    claimed = volume and {"persistentVolumeClaim": {"claimName": volume.claim_name}}
+    return {"name": "hpo-checkpoints"} | (claimed or {"emptyDir": {}})
+
+
+def checkpoint_mount(volume: Volume | None, folder: str, path: str) -> Manifest:
+    """``folder``: of the volume, and nothing else of it, at ``path``."""
+    inside = "/".join(part for part in (volume.sub_path if volume else "", folder) if part)
+    return {"name": "hpo-checkpoints", "mountPath": path} | _sub_path(inside)
+
+
+def _sub_path(path: str) -> Manifest:
     return {"subPath": path} if path else {}
 
 

@@ -65,6 +65,20 @@ class Space:
     def pods(self, name: str = "") -> str:
         return f"/api/v1/namespaces/{self.namespace}/pods" + (f"/{name}" if name else "")
 
+    async def pod(self, name: str) -> Raw:
+        """Raises ClusterError, as all that follow."""
+        found: Raw = await self.server.request("GET", self.pods(name))
+        return found
+
+    async def create_pod(self, pod: Raw) -> Raw:
+        made: Raw = await self.server.request("POST", self.pods(), body=pod, query={"fieldManager": FIELD_MANAGER})
+        return made
+
+    async def delete_pod(self, pod: Raw) -> None:
+        """This one, not a later one of its name."""
+        name, uid = (pod["metadata"][key] for key in ("name", "uid"))
+        await self.server.request("DELETE", self.pods(name), body={"preconditions": {"uid": uid}})
+
     def _path(self, kind: str, name: str) -> str:
         return f"/apis/{GROUP}/{VERSION}/namespaces/{self.namespace}/{kind}" + (f"/{name}" if name else "")
 

@@ -12,7 +12,7 @@ from typing import Any
 from hpo_operator.local.store import ObjectStore
 from hpo_operator.manifests.names import STUDY_LABEL
 from hpo_operator.mistakes import Mistake
-from hpo_operator.studies.cluster import connected
+from hpo_operator.studies.cluster import Space, connected
 from hpo_operator.studies.study_file import read_study_files
 
 Raw = Mapping[str, Any]
@@ -133,9 +133,14 @@ def _flat(documents: Sequence[Raw]) -> Iterator[Raw]:
 async def of_cluster(namespace: str, name: str, kubeconfig: str | None = None) -> RawObjects:
     """A study and the trials that it owns; see ``connected``. Raises Mistake."""
     async with connected(namespace, name, kubeconfig) as space:
-        study = await space.study(name)
-        mine = {"labelSelector": f"{STUDY_LABEL}={name}"}
-        trials = await space.server.request("GET", space.trials(), query=mine)
+        return await of_space(space, name)
+
+
+async def of_space(space: Space, name: str) -> RawObjects:
+    """The same by a connection that is there. Raises ClusterError."""
+    study = await space.study(name)
+    mine = {"labelSelector": f"{STUDY_LABEL}={name}"}
+    trials = await space.server.request("GET", space.trials(), query=mine)
     return RawObjects(f"{space.namespace}/{name}", study, [trial for trial in trials["items"] if belongs(trial, study)])
 
 

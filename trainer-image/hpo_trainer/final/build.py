@@ -1,36 +1,32 @@
-"""``python -m hpo_trainer.final.build CANDIDATES CHOICE DATA WORK OUT``: judge the chosen models, and hand them over.
+"""Judge the chosen models, and hand them over.
 
-The test images are read here and nowhere else, once, after everything has been chosen. ``OUT`` is written aside and put
-in place when it is complete. Exit codes: 0, or those of a trial.
+The test images are read here and nowhere else, once, after everything has been chosen. The folder ``out`` is written
+aside and put in place when it is complete.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import shutil
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hpo_trainer.evaluation.bootstrap import DRAWS
-from hpo_trainer.failures import BadData, describe
+from hpo_trainer.failures import BadData
 from hpo_trainer.final import bundle, gallery, largest
 from hpo_trainer.final.average import Average
 from hpo_trainer.final.card import MAKE_TEST, card
 from hpo_trainer.final.export import ExportError, export, trained_weights
-from hpo_trainer.final.judgement import TOLERANCE, Judged, Judgement, judge_cases, judge_images, judged
+from hpo_trainer.final.judgement import Judged, Judgement, judge_cases, judge_images, judged
 from hpo_trainer.final.largest import Largest
 from hpo_trainer.final.looks import Looks
 from hpo_trainer.final.model import Model, open_model
-from hpo_trainer.final.report import FoldReport, Report, Retraining, TestLook, plain, table
-from hpo_trainer.final.request import Candidate, Choice, Request, read_choice, read_request
-from hpo_trainer.final.retrained import FOLDS_FILE, Retrained, read_retrained
+from hpo_trainer.final.report import FoldReport, Report, Retraining, TestLook, plain
+from hpo_trainer.final.request import Candidate, Choice, Request
+from hpo_trainer.final.retrained import FOLDS_FILE, Retrained
 from hpo_trainer.final.sides import Images, Side, predict, shared_patients, test_side, validation_side
-from hpo_trainer.stop import Stop
 
 Averages = Mapping[str, Average]
 """Of each model, ``single`` and perhaps ``ensemble`` and ``retrained``, its mean predictions on one side."""
@@ -146,17 +142,16 @@ def _look(
     order: Order, looks: Looks, side: Side, averages: Averages, model: Model, kept: Mapping[str, Largest]
 ) -> TestLook:
     assert side.digest is not None
-    number = looks.begin(
-        {
-            "digest": side.digest,
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "study": order.request.study["name"],
-            "specification": order.request.study["digest"],
-            "judged": {name: dict(weights) for name, weights in order.models.items()},
-        }
-    )
+    look = {
+        "digest": side.digest,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "study": order.request.study["name"],
+        "specification": order.request.study["digest"],
+        "judged": {name: dict(weights) for name, weights in order.models.items()},
+    }
+    number = looks.begin(look)
     seen = _judged(order, side, averages, model, kept)
-    looks.complete(plain(seen))
+    looks.complete(look, plain(seen))
     return TestLook(number, side.digest, seen, shared_patients(model, side))
 
 
@@ -202,55 +197,3 @@ def _write(order: Order, models: Mapping[str, Model], report: Report, folder: Pa
                 writer = csv.DictWriter(file, list(judgement.rows[0]), lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(judgement.rows)
-
-
-def _told(report: Report, out: Path) -> str:
-    lines = [f"chosen: {report.choice.method}"]
-    if report.test is None:
-        lines += [f"test images: not judged: {report.no_test}", "validation images:", *table(report.validation)]
-    else:
-        again = ": its figures are optimistic" if report.test.number > 1 else ""
-        lines += [f"test images (look {report.test.number} at this test set{again}):", *table(report.test.judged)]
-    if report.retrained:
-        lines.append(f"handed over: the mean of {len(report.retrained.folds)} networks, one for each fold")
-    if report.export:
-        lines.append(f"no TorchScript and no MONAI bundle: {report.export}")
-    return "\n".join([*lines, f"written to {out}: read model_card.md"])
-
-
-def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m hpo_trainer.final.build")
-    for name in ("candidates", "choice", "data", "work", "out"):
-        parser.add_argument(name, type=Path)
-    parser.add_argument("--looks", type=Path, help="the record of looks at test images; without it none is taken")
-    parser.add_argument("--retrained", type=Path, help="the folder that hpo_trainer.final.retrain has filled")
-    parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="mm, of the surface Dice")
-    parser.add_argument("--draws", type=int, default=DRAWS, help="of the bootstrap")
-    options = parser.parse_args(arguments)
-    stop = Stop()
-    stop.install()
-    try:
-        order = Order(
-            read_request(options.candidates),
-            read_choice(options.choice),
-            options.data,
-            options.work,
-            options.out,
-            Looks(options.looks) if options.looks else None,
-            options.tolerance,
-            options.draws,
-            read_retrained(options.retrained) if options.retrained else None,
-        )
-        report = run(order, lambda: stop.check("while the models are judged; run the command again"))
-    except Exception as error:
-        failure = describe(error)
-        if failure.reason == "Error":
-            raise
-        print(failure.message, file=sys.stderr)
-        return failure.exit_code
-    print(_told(report, options.out))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

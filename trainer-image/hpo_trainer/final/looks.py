@@ -6,8 +6,10 @@ written down before its figures are: a run that is killed on the way has still h
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,20 +22,33 @@ FILE = "test-looks.json"
 
 @dataclass(frozen=True)
 class Looks:
-    """The record in the file ``path``; a list of objects with ``digest`` (of the test images) and ``study``."""
+    """The record in the file ``path``; a list of objects with ``digest`` (of the test images) and ``study``.
+
+    Studies that share it may look at the same time: it is locked while it is changed.
+    """
 
     path: Path
 
     def begin(self, look: Mapping[str, Any]) -> int:
         """Write a look down; the number of looks at these images, this one included. Raises BadData."""
-        looks = [*self._read(), dict(look)]
-        self._write(looks)
+        with self._locked():
+            looks = [*self._read(), dict(look)]
+            self._write(looks)
         return sum(entry["digest"] == look["digest"] for entry in looks)
 
-    def complete(self, figures: Mapping[str, Any]) -> None:
-        """Add what the latest look has shown."""
-        *before, latest = self._read()
-        self._write([*before, latest | {"figures": dict(figures)}])
+    def complete(self, look: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
+        """Add what ``look``, which was begun, has shown."""
+        with self._locked():
+            looks = self._read()
+            latest = max(i for i, entry in enumerate(looks) if entry == look)
+            looks[latest] = looks[latest] | {"figures": dict(figures)}
+            self._write(looks)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self.path.with_suffix(".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _read(self) -> list[dict[str, Any]]:
         if not self.path.exists():

@@ -1,23 +1,21 @@
-"""``python -m hpo_trainer.final.predict CANDIDATES DATA OUT``: each candidate's probabilities on the validation images.
+"""Each candidate's probabilities on the validation images, on disk.
 
-Writes ``OUT/<trial>.npz`` with the arrays ``p0``, ``p1``, ..., one for each part (see ``sides``), a row for each image
-or voxel: (R, K), float32 or, of voxels, in 255ths; and ``OUT/truth.npz`` with ``t<i>``, the rows' classes (R,), and
-``u<i>``, the number of the patient or case that each row is of. Exit codes: 0, or those of a trial.
+``OUT/<trial>.npz`` has the arrays ``p0``, ``p1``, ..., one for each part (see ``sides``), a row for each image
+or voxel: (R, K), float32 or, of voxels, in 255ths; and ``OUT/truth.npz`` has ``t<i>``, the rows' classes (R,), and
+``u<i>``, the number of the patient or case that each row is of.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hpo_trainer.failures import BadData, describe
+from hpo_trainer.failures import BadData
 from hpo_trainer.final.model import open_model
-from hpo_trainer.final.request import Request, read_request
+from hpo_trainer.final.request import Request
 from hpo_trainer.final.sides import Images, Probabilities, Side, predict, validation_side
 from hpo_trainer.stop import Stop
 
@@ -66,25 +64,3 @@ def _rows(side: Side, part: Probabilities) -> Any:
         return part
     rows = np.moveaxis(part, 1, -1).reshape(-1, part.shape[1])
     return np.round(rows * 255).astype(np.uint8)
-
-
-def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m hpo_trainer.final.predict")
-    for name in ("candidates", "data", "out"):
-        parser.add_argument(name, type=Path)
-    options = parser.parse_args(arguments)
-    stop = Stop()
-    stop.install()
-    try:
-        run(read_request(options.candidates), options.data, options.out, stop)
-    except Exception as error:
-        failure = describe(error)
-        if failure.reason == "Error":
-            raise
-        print(failure.message, file=sys.stderr)
-        return failure.exit_code
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -102,6 +102,21 @@ def table(judged: Judged) -> list[str]:
     return lines
 
 
+def told(report: Report) -> str:
+    """For whoever asked for it."""
+    lines = [f"chosen: {report.choice.method}"]
+    if report.test is None:
+        lines += [f"test images: not judged: {report.no_test}", "validation images:", *table(report.validation)]
+    else:
+        again = ": its figures are optimistic" if report.test.number > 1 else ""
+        lines += [f"test images (look {report.test.number} at this test set{again}):", *table(report.test.judged)]
+    if report.retrained:
+        lines.append(f"handed over: the mean of {len(report.retrained.folds)} networks, one for each fold")
+    if report.export:
+        lines.append(f"no TorchScript and no MONAI bundle: {report.export}")
+    return "\n".join(lines)
+
+
 def shown(figure: Figure, signed: bool = False) -> str:
     """``0.871 [0.852, 0.889]``."""
     if math.isnan(figure.value):

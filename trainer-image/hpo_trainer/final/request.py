@@ -1,4 +1,4 @@
-"""What the two commands are told: the candidates of a study, and which of them were chosen."""
+"""What is asked for: the candidates of a study; and what is chosen from them."""
 
 from __future__ import annotations
 
@@ -63,15 +63,12 @@ class Choice:
         return single | ({"ensemble": self.members} if self.is_ensemble else {})
 
 
-def read_request(path: Path) -> Request:
-    document = json.loads(path.read_text())
+def parse_request(text: str, checkpoints: Path = Path()) -> Request:
+    """JSON as ``hpo finalize`` writes it; its paths of checkpoints are relative to ``checkpoints``, or absolute."""
+    document = json.loads(text)
     mirrored = document.get("mirroredPrediction", False)
     candidates = tuple(
-        Candidate(c["trial"], Path(c["checkpoint"]), c["value"], c["resource"], mirrored=mirrored)
+        Candidate(c["trial"], checkpoints / c["checkpoint"], c["value"], c["resource"], mirrored=mirrored)
         for c in document["candidates"]
     )
     return Request(document["study"], candidates)
-
-
-def read_choice(path: Path) -> Choice:
-    return Choice(**json.loads(path.read_text()))

@@ -1,15 +1,13 @@
-"""``python -m hpo_trainer.final.retrain CANDIDATES CHOICE DATA FOLDER``: the best trial anew, on each fold.
+"""The best trial anew, on each fold.
 
 All images but the test side are dealt into folds; for each fold a network is trained on the others, as long as the best
-trial was, with a seed of its own. ``FOLDER`` keeps the folds and the networks' checkpoints, so a run that was killed
-goes on where it was. Exit codes: 0, or those of a trial.
+trial was, with a seed of its own. A folder keeps the folds and the networks' checkpoints, so a run that was killed
+goes on where it was.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,16 +16,18 @@ import torch
 from hpo_trainer import trial
 from hpo_trainer.data.folds import find_folds
 from hpo_trainer.environment import SEED_LIMIT, Settings
-from hpo_trainer.failures import BadConfig, describe
+from hpo_trainer.failures import BadConfig
 from hpo_trainer.final.model import Trained, read_trained
-from hpo_trainer.final.request import read_choice, read_request
+from hpo_trainer.final.request import Request
 from hpo_trainer.final.retrained import Retrained, read_retrained, write_retrained
 from hpo_trainer.seeding import derive
 from hpo_trainer.stop import Stop
 
 
-def run(best: Trained, name: str, data_dir: Path, folder: Path, number: int, objective: str, stop: Stop) -> None:
-    """``name``: the trial that ``best`` is. Raises what a trial raises."""
+def run(request: Request, name: str, data_dir: Path, folder: Path, number: int, stop: Stop) -> None:
+    """``name``: the best trial. ``number``: of folds, where the data set lists none. Raises what a trial raises."""
+    best = read_trained(replace(request.candidate(name), mirrored=False))  # it is trained as it was
+    objective = request.study["spec"]["objective"]["metric"]
     plan = _plan(best, name, data_dir, folder, number)
     total = len(plan.names)
     for k, fold in enumerate(plan.names):
@@ -66,29 +66,3 @@ def _settings(best: Trained, plan: Retrained, k: int, data_dir: Path) -> Setting
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m hpo_trainer.final.retrain")
-    for name in ("candidates", "choice", "data", "folder"):
-        parser.add_argument(name, type=Path)
-    parser.add_argument("--folds", type=int, default=5, help="where the data set lists none")
-    options = parser.parse_args(arguments)
-    stop = Stop()
-    stop.install()
-    try:
-        request, choice = read_request(options.candidates), read_choice(options.choice)
-        best = read_trained(replace(request.candidate(choice.single), mirrored=False))  # it is trained as it was
-        objective = request.study["spec"]["objective"]["metric"]
-        run(best, choice.single, options.data, options.folder, options.folds, objective, stop)
-    except Exception as error:
-        failure = describe(error)
-        if failure.reason == "Error":
-            raise
-        print(failure.message, file=sys.stderr)
-        return failure.exit_code
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

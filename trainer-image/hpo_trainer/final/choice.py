@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from hpo_engine.analysis.ensembles import Ensemble, Loss, greedy_selection, log_loss, top_k
 from hpo_engine.parameters import FloatArray, IntArray
+from hpo_trainer.final.request import Choice
 
 FOLDS, FEWEST_UNITS = 5, 3
 SIZES = (2, 3, 5, 10)
@@ -103,8 +105,8 @@ def methods(models: int) -> dict[str, Method]:
     return named
 
 
-def choose(library: Library, trials: Sequence[str]) -> dict[str, Any]:
-    """The document that ``hpo_trainer.final.build`` reads. Equally good methods: the simpler one.
+def choose(library: Library, trials: Sequence[str]) -> Choice:
+    """Of equally good methods the simpler one. On one thread: sums have the same bytes on every machine.
 
     Of fewer patients than ``FEWEST_UNITS`` nothing can be set aside: then greedy selection, which would only fit them,
     is no choice, and the others, which fit nothing, are compared on all.
@@ -112,19 +114,20 @@ def choose(library: Library, trials: Sequence[str]) -> dict[str, Any]:
     named, few = methods(len(trials)), len(np.unique(library.units)) < FEWEST_UNITS
     if few:
         named.pop("greedy selection", None)
-    considered = {
-        name: method(library).loss if few else cross_validated(library, method) for name, method in named.items()
-    }
-    chosen = min(considered, key=lambda name: considered[name])
-    ensemble = named[chosen](library)
-    return {
-        "single": trials[0],
-        "members": {trials[i]: ensemble.weights[i] for i in ensemble.members},
-        "method": chosen,
-        "loss": library.loss_name
+    with threadpool_limits(limits=1, user_api="blas"):
+        considered = {
+            name: method(library).loss if few else cross_validated(library, method) for name, method in named.items()
+        }
+        chosen = min(considered, key=lambda name: considered[name])
+        ensemble = named[chosen](library)
+    return Choice(
+        single=trials[0],
+        members={trials[i]: ensemble.weights[i] for i in ensemble.members},
+        method=chosen,
+        loss=library.loss_name
         + (", on the images that it was chosen on" if few else ", on patients or cases held out"),
-        "considered": considered,
-    }
+        considered=considered,
+    )
 
 
 def cross_validated(library: Library, method: Method) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hpo_engine.analysis.ensembles import dice_loss
-from hpo_operator.cli.finalize_choice import (
+from hpo_trainer.final.choice import (
     SINGLE,
     Library,
     choose,
@@ -36,24 +36,24 @@ NAMES = ["s-0", "s-1", "s-2", "s-3", "s-4"]
 
 def test_models_that_err_apart_are_averaged() -> None:
     choice = choose(images(), NAMES)
-    assert choice["single"] == "s-0"
-    assert choice["method"] != SINGLE
-    assert len(choice["members"]) > 1
-    assert choice["considered"][choice["method"]] == min(choice["considered"].values())
-    assert choice["loss"] == "log loss, on patients or cases held out"
+    assert choice.single == "s-0"
+    assert choice.method != SINGLE
+    assert len(choice.members) > 1
+    assert choice.considered[choice.method] == min(choice.considered.values())
+    assert choice.loss == "log loss, on patients or cases held out"
 
 
 def test_a_model_that_none_can_help_stays_alone() -> None:
     library = images()
     library.predictions[0] = np.eye(3)[library.labels] * 0.97 + 0.01
     choice = choose(library, NAMES)
-    assert (choice["method"], choice["members"]) == (SINGLE, {"s-0": 1})
+    assert (choice.method, choice.members) == (SINGLE, {"s-0": 1})
 
 
 def test_one_candidate_is_the_choice() -> None:
     choice = choose(images(models=1), ["s-0"])
-    assert (choice["method"], choice["members"]) == (SINGLE, {"s-0": 1})
-    assert set(choice["considered"]) == {SINGLE}
+    assert (choice.method, choice.members) == (SINGLE, {"s-0": 1})
+    assert set(choice.considered) == {SINGLE}
 
 
 def test_selection_is_judged_on_patients_that_it_has_not_seen() -> None:
@@ -83,8 +83,8 @@ def test_images_of_one_patient_are_held_out_together() -> None:
 def test_of_two_cases_nothing_can_be_held_out() -> None:
     library = images(patients=2)
     choice = choose(library, NAMES)
-    assert "greedy selection" not in choice["considered"]
-    assert choice["loss"].endswith("on the images that it was chosen on")
+    assert "greedy selection" not in choice.considered
+    assert choice.loss.endswith("on the images that it was chosen on")
 
 
 def test_the_dice_of_cases_is_the_engines_where_all_have_one_shape() -> None:
