@@ -42,6 +42,11 @@ def small_study(name: str) -> Raw:
     }
 
 
+def _heed_interrupts() -> None:
+    """Also where the tests run in the background of a shell, which has its children ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Lab:
     """Somebody at a terminal, with a study of the cluster that has ended."""
 
@@ -62,7 +67,8 @@ class Lab:
         """``hpo finalize`` beside the test."""
         given = command("finalize", study, "-n", self.studies.namespace, *options)
         environment = environ(self.studies.plane.kubeconfig)
-        return subprocess.Popen(given, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(given, env=environment, text=True, preexec_fn=_heed_interrupts, **pipes)
 
     def finalize(self, *options: str, study: str = "regions") -> tuple[int, str, str]:
         """Exit code, standard output, standard error."""

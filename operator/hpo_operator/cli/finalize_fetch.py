@@ -15,7 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+import typer
+
 from hpo_operator.cli.finalize_cluster import cluster_study, trainer_image
+from hpo_operator.cli.options import INTERRUPTED
 from hpo_operator.kube.errors import ClusterError
 from hpo_operator.manifests.final import PLACES, fetch_manifest
 from hpo_operator.manifests.pod import PodSettings
@@ -35,7 +38,10 @@ def fetched(target: str, namespace: str, folder: Path, image: str) -> str:
         raise Mistake(f"--fetch {folder}: expected a folder that is not there yet, found one")
     if shutil.which("kubectl") is None:
         raise Mistake("--fetch reads through kubectl exec, and there is no kubectl on the PATH")
-    return asyncio.run(_fetched(target, namespace, folder, image))
+    try:
+        return asyncio.run(_fetched(target, namespace, folder, image))
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
 
 
 async def _fetched(target: str, namespace: str, folder: Path, image: str) -> str:

@@ -16,6 +16,9 @@ from hpo_operator.studies.cluster import Space
 
 Raw = Mapping[str, Any]
 LOOK_SECONDS, RETRY_SECONDS = 1.0, 5.0
+ENDED = (PodState.SUCCEEDED, PodState.INTERRUPTED, PodState.FAILED)
+LOG_TRIES = 3
+"""For the log of a Pod that has ended: its node may be gone for good."""
 WAITING = 400
 """HTTP status of the log of a container that has not started."""
 
@@ -26,17 +29,17 @@ async def followed(space: Space, pod: Raw) -> PodFacts:
     Raises:
         Mistake: it was deleted.
     """
-    name, told, log = str(pod["metadata"]["name"]), "", _Log(space, pod)
-    where = f"{space.namespace}/{name}"
+    where, told, log = f"{space.namespace}/{pod['metadata']['name']}", "", _Log(space, pod)
     while True:
+        said, pause = "", LOOK_SECONDS
         try:
             facts = read_pod(await _same(space, pod))
-            if facts.state is not PodState.WAITING:
-                await log.print_on()
-            if facts.state in (PodState.SUCCEEDED, PodState.INTERRUPTED, PodState.FAILED):
+            if facts.state is PodState.WAITING:
+                said = f"{where} waits: {facts.reason}: {facts.message}"
+            else:
+                await log.print_on(facts.state in ENDED)
+            if facts.state in ENDED:
                 return facts
-            said = f"{where} waits: {facts.reason}: {facts.message}" if facts.state is PodState.WAITING else ""
-            pause = LOOK_SECONDS
         except TemporaryError as error:
             said, pause = f"{where}: no answer, asking again: {error}", RETRY_SECONDS
         if said and said != told:
@@ -61,28 +64,37 @@ class _Log:
     """What the Pod has printed, each byte once."""
 
     def __init__(self, space: Space, pod: Raw) -> None:
-        self._space, self._printed, self._refused = space, 0, False
+        self._space, self._printed, self._tries = space, 0, LOG_TRIES
         container = pod["spec"]["containers"][0]["name"]
-        self._path, self._query = (
-            f"{space.pods(pod['metadata']['name'])}/log",
-            {"container": container, "follow": "true"},
-        )
+        self._path = f"{space.pods(pod['metadata']['name'])}/log"
+        self._query = {"container": container, "follow": "true"}
 
-    async def print_on(self) -> None:
-        """Until the container has ended. Raises TemporaryError: the connection did."""
-        if self._refused:
+    async def print_on(self, ended: bool) -> None:
+        """Until the container has ended; not at all where it cannot be read, which is said once.
+
+        Raises TemporaryError: the connection has ended.
+        """
+        if not self._tries:
             return
-        passed = 0
         try:
-            async for piece in self._space.server.stream(self._path, self._query, None):
-                new = piece[max(0, self._printed - passed) :]
-                passed += len(piece)
-                self._printed += len(new)
-                sys.stdout.buffer.write(new)
-                sys.stdout.buffer.flush()
+            await self._print()
         except NotFoundError:  # of a Pod that never came to a node
             return
+        except TemporaryError as error:
+            self._tries -= ended
+            if self._tries:
+                raise
+            typer.echo(f"its log cannot be read: {error}", err=True)
         except RefusedError as error:
             if error.status != WAITING:
-                self._refused = True
+                self._tries = 0
                 typer.echo(f"its log cannot be read: {error}", err=True)
+
+    async def _print(self) -> None:
+        passed = 0
+        async for piece in self._space.server.stream(self._path, self._query, None):
+            new = piece[max(0, self._printed - passed) :]
+            passed += len(piece)
+            self._printed += len(new)
+            sys.stdout.buffer.write(new)
+            sys.stdout.buffer.flush()
