@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo_engine.incumbent import ranked
+from hpo_operator.api.errors import InvalidObject
 from hpo_operator.api.parse import parse_study, parse_trial
 from hpo_operator.api.study import Study, Volume
 from hpo_operator.local.claims import claim_directory
@@ -55,8 +56,10 @@ def finished_study(target: str, state: Path, claims: Mapping[str, Path], most: i
 
 def final_study(found: StudyObjects) -> Study:
     """The study, if the trainer knows how to load what its trials have saved. Raises Mistake."""
-    engine_view(found)  # a spec that is none is a sentence
-    study = parse_study(found.study)
+    try:
+        study = parse_study(found.study)
+    except InvalidObject as error:
+        raise Mistake(f"{found.name}: {error}") from None
     if study.spec.trainer.task is None:
         raise Mistake(
             f"{study.name}: expected a built-in task under spec.trainer, found a podTemplate: "
