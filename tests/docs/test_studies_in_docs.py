@@ -1,4 +1,4 @@
-"""Every whole study in the documentation is one that ``hpo validate`` accepts."""
+"""Every whole study in the documentation is one that ``hpo validate`` accepts, and that begins here as well."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from hpo_operator.cli.main import app
+from hpo_operator.local.oversights import refuse_relative_script
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -29,6 +31,13 @@ def test_a_study_in_the_documentation_is_valid(text: str, tmp_path: Path) -> Non
     assert done.exit_code == 0, done.output
 
 
+@pytest.mark.parametrize("text", STUDIES)
+def test_its_script_is_found_where_a_trial_begins(text: str) -> None:
+    refuse_relative_script(yaml.safe_load(text))
+
+
 def test_the_how_tos_have_one_each() -> None:
+    """But for that which is about the installation."""
     named = {str(param.id).rpartition("-")[0] for param in STUDIES}
-    assert {f"docs/how-to/{page.name}" for page in (ROOT / "docs/how-to").glob("*.md")} <= named
+    pages = {f"docs/how-to/{page.name}" for page in (ROOT / "docs/how-to").glob("*.md")}
+    assert pages - named == {"docs/how-to/monitoring.md"}
