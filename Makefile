@@ -131,7 +131,7 @@ fuzz: $(VENV)/.installed ## 10 000 mutated studies through the parser, the schem
 bench-latency-study: $(VENV)/.installed ## a study of 10 000 trials from start to end: engine seconds and peak memory
 	OMP_NUM_THREADS=1 PYTHONPATH=operator:. $(BIN)/python -m benchmarks.latency.ten_thousand_trials
 
-.PHONY: bench-simulate notebooks check-tutorial test-exports
+.PHONY: bench-simulate bench-calibration notebooks check-tutorial test-exports
 NOTEBOOK := .bench-venvs/notebook
 $(NOTEBOOK)/.installed: docs/notebooks/requirements.txt pyproject.toml
 	test -x $(NOTEBOOK)/bin/python || $(PYTHON) -m venv $(NOTEBOOK)
@@ -146,6 +146,9 @@ notebooks: $(NOTEBOOK)/.installed ## executes docs/notebooks anew and keeps what
 
 bench-simulate: $(VENV)/.installed ## what hpo simulate foretells, beside what the same studies then cost; a quarter of an hour
 	$(STAND) forecasts
+
+bench-calibration: $(VENV)/.installed ## how often forecasts are right and their intervals hold, over made-up studies in virtual time; ten minutes
+	$(STAND) forecasts.calibration --processes 2
 
 EXPORTS := .bench-venvs/export
 test-exports: $(VENV)/.installed ## hpo export with the packages that read it: Optuna, MLflow, Weights & Biases

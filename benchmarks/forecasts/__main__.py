@@ -112,8 +112,9 @@ def report(even: Sequence[Raw], uneven: Sequence[Raw], real: Sequence[Raw]) -> N
         f"{100 * max(map(worst, kind)):.0f} % ({name})"
         for name, kind in (("even", even), ("uneven", uneven), ("brain-tissue", real))
     )
-    inside = sum(within(row) for row in (*uneven, *real))
-    verdict += f". Real Pod-seconds inside the interval: {inside} of {len(uneven) + len(real)} with a pilot."
+    inside, piloted = sum(map(within, rows)), (*uneven, *real)
+    verdict += f". Real Pod-seconds inside the interval: {inside} of {len(rows)}, "
+    verdict += f"{sum(map(within, piloted))} of {len(piloted)} with a pilot."
     made = f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} cores. `make bench-simulate`: "
     made += f"`{command(PATH, 'forecasts')}`"
     parts = [text, verdict, table(headings, [line(row) for row in rows])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +41,19 @@ def test_a_table_and_sentences(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     lines = done.output.splitlines()
     assert lines[0].split() == ["EPOCHS", "TRIALS", "EPOCHS", "TRAINED", "GPU-HOURS"]
-    assert lines[1].split() == ["1", "9", "9", "0.5"]
-    assert "About 3.83 GPU-hours" in done.output  # 69 epochs of 100 s on two GPUs
+    assert lines[1].split()[:3] == ["1", "9", "9"]
+    hours = re.search(r"About ([\d.]+) (?:\(.*?\) )?GPU-hours", done.output)
+    assert hours is not None
+    assert float(hours[1]) == pytest.approx(3.83, rel=0.3)  # 69 epochs of 100 s on average on two GPUs
     assert "Parallelism 8: never more than 3 Pods at once (6 GPUs hold no more)" in done.output
-    assert "Assumed: 100 s per epoch" in done.output
+    assert "Assumed: 100 s per epoch on average" in done.output
 
 
 def test_as_json(tmp_path: Path) -> None:
     done = simulate(written(tmp_path), "--seconds-per-epoch", "100", "--startup", "0", "-o", "json")
     said = json.loads(done.output)
-    assert said["podSeconds"]["median"] == 6900
-    assert said["gpuHours"]["median"] == pytest.approx(2 * 6900 / 3600)
+    assert said["podSeconds"]["median"] == pytest.approx(6900, rel=0.3)
+    assert said["gpuHours"]["median"] == pytest.approx(2 * said["podSeconds"]["median"] / 3600)
     assert [rung["units"]["median"] for rung in said["rungs"]] == [9, 21, 39]
 
 

@@ -6,6 +6,7 @@ those of the largest posterior; there is nothing else to learn, so a handful of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from math import log
@@ -16,6 +17,7 @@ from scipy.optimize import minimize
 
 from hpo_engine.parameters import FloatArray
 from hpo_engine.surrogate.cholesky import factor
+from hpo_engine.surrogate.priors import Priors
 from hpo_engine.surrogate.trend import Features, Placed, TrendKernel, parts
 
 BIAS = 3.0
@@ -24,6 +26,7 @@ PRIOR_MEAN: FloatArray = np.log(np.array([2.0, 0.2, 0.05]))
 """Of the logarithms of slope (a factor of e² from one end of a parameter to the other), departure and noise."""
 PRIOR_SD = np.array([1.0, 1.0, 1.5])
 LOW, HIGH = np.log(np.array([0.1, 0.02, 1e-3])), np.log(np.array([20.0, 5.0, 2.0]))
+PRIORS = Priors(PRIOR_MEAN, PRIOR_SD, LOW, HIGH)
 LARGEST_FIT = 150
 SMALLEST_VARIANCE = 1e-12
 
@@ -90,22 +93,31 @@ def _likeliest(features: Features, X: FloatArray, y: FloatArray) -> FloatArray:
     """Logarithms of slope, departure and noise (3,); the prior's where there is little to learn from."""
     if len(y) < 2:
         return PRIOR_MEAN
-    matrices = np.stack([*parts(features, X, X), np.eye(len(y))])
-    constant = np.full((len(y), len(y)), BIAS**2)
-
-    def cost(theta: FloatArray) -> tuple[float, FloatArray]:
-        variances = np.exp(2 * theta)
-        L, _ = factor(constant + np.tensordot(variances, matrices, axes=1))
-        inverse = cho_solve((L, True), np.eye(len(y)), check_finite=False)
-        alpha, z = inverse @ y, (theta - PRIOR_MEAN) / PRIOR_SD
-        M = inverse - np.outer(alpha, alpha)
-        value = 0.5 * y @ alpha + np.sum(np.log(np.diag(L))) + 0.5 * len(y) * log(2 * np.pi) + 0.5 * z @ z
-        slopes: FloatArray = variances * np.tensordot(matrices, M, axes=2) + z / PRIOR_SD
-        return float(value), slopes
-
+    cost, bounds = negative_log_posterior(features, X, y), list(zip(LOW, HIGH, strict=True))
     try:
-        bounds = list(zip(LOW, HIGH, strict=True))
         found = minimize(cost, PRIOR_MEAN, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40})
     except LinAlgError:
         return PRIOR_MEAN
     return np.asarray(found.x) if np.isfinite(found.fun) else PRIOR_MEAN
+
+
+def negative_log_posterior(
+    features: Features, X: FloatArray, y: FloatArray
+) -> Callable[[FloatArray], tuple[float, FloatArray]]:
+    """Of the logarithms of slope, departure and noise (3,), given ``y`` (n,) of mean 0 at ``X``; with its gradient."""
+    matrices = np.stack([*parts(features, X, X), np.eye(len(y))])
+    constant = np.full((len(y), len(y)), BIAS**2)
+
+    def cost(theta: FloatArray) -> tuple[float, FloatArray]:
+        """Raises LinAlgError where the covariance is not positive definite."""
+        variances = np.exp(2 * theta)
+        L, _ = factor(constant + np.tensordot(variances, matrices, axes=1))
+        inverse = cho_solve((L, True), np.eye(len(y)), check_finite=False)
+        alpha = inverse @ y
+        M = inverse - np.outer(alpha, alpha)
+        penalty, penalty_slopes = PRIORS.penalty(theta)
+        value = 0.5 * y @ alpha + np.sum(np.log(np.diag(L))) + 0.5 * len(y) * log(2 * np.pi) + penalty
+        slopes: FloatArray = variances * np.tensordot(matrices, M, axes=2) + penalty_slopes
+        return float(value), slopes
+
+    return cost

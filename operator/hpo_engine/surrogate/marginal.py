@@ -28,6 +28,8 @@ LARGEST = 100
 """Points that teach the hyperparameters."""
 
 LogDensity = Callable[[FloatArray], float]
+Objective = Callable[[FloatArray], tuple[float, FloatArray]]
+"""A negative log density up to a constant, and its gradient. Raises LinAlgError where there is none."""
 
 
 def marginal_posteriors(name: KernelName, fitted: Posterior, generator: np.random.Generator) -> tuple[Posterior, ...]:
@@ -61,7 +63,7 @@ def _warped(kernel: Kernel, X: FloatArray) -> FloatArray:
     return X
 
 
-def log_density(objective: NegativeLogPosterior) -> LogDensity:
+def log_density(objective: Objective) -> LogDensity:
     """Of θ up to a constant; minus infinity where the covariance has no factor."""
 
     def density(theta: FloatArray) -> float:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from hpo_engine.analysis.belief import Belief, believe
+from hpo_operator.api.engine_study import engine_study
 from hpo_operator.api.parse import parse_study
 from hpo_operator.api.study import Study
 from hpo_operator.cli.options import found_study, reads_objects
@@ -19,20 +19,17 @@ from hpo_operator.cli.simulate_words import assumptions, sentences_of, table_of
 from hpo_operator.mistakes import Mistake
 from hpo_operator.report.stored_study import understood
 from hpo_operator.report.words import count
-from hpo_operator.simulation.costs import (
-    START_SECONDS,
-    STARTUP_SECONDS,
-    MeasuredCosts,
-    NoTimesError,
-    StatedCosts,
-)
+from hpo_operator.simulation.costs import MeasuredCosts, StatedCosts
 from hpo_operator.simulation.costs import measured_costs as costs_of
 from hpo_operator.simulation.forecast import forecast, pod_gpus
+from hpo_operator.simulation.startup import STARTUP_SECONDS
 from hpo_operator.simulation.summary import summary
+from hpo_operator.simulation.timings import START_SECONDS, NoTimesError, timings_of
+from hpo_operator.simulation.values import Curves, learnt_curves
 from hpo_operator.studies.stored_objects import Source
 from hpo_operator.studies.study_file import one_study
 
-DRAWS = 10
+DRAWS = 20
 
 
 class Form(StrEnum):
@@ -73,10 +70,10 @@ def simulate(
     raw = one_study(file)
     study = parse_study(raw)
     places = _places(study, gpus)
-    costs, belief = _costs(study, source, seconds_per_epoch, earlier, startup)
+    costs, curves = _costs(study, source, seconds_per_epoch, earlier, startup)
     if scheduling is not None:
         costs = replace(costs, start_seconds=scheduling)
-    found = summary(forecast(raw, costs, range(draws), places, belief), pod_gpus(study))
+    found = summary(forecast(raw, costs, range(draws), places, curves), pod_gpus(study))
     if output is Form.JSON:
         said = {"study": study.name, "gpus": gpus, "assumptions": list(assumptions(study, costs, earlier))}
         typer.echo(json.dumps(said | found.as_json(), indent=2))
@@ -105,8 +102,8 @@ def _places(study: Study, gpus: int | None) -> int | None:
 
 def _costs(
     study: Study, source: Source, stated: float | None, earlier: str, startup: float | None
-) -> tuple[StatedCosts | MeasuredCosts, Belief | None]:
-    """And what is believed of the objective, where an earlier study had the same. Raises Mistake."""
+) -> tuple[StatedCosts | MeasuredCosts, Curves | None]:
+    """And what an earlier study tells of the objective, where it had the same. Raises Mistake."""
     if (stated is None) == (not earlier):
         found = "both" if earlier else "neither"
         raise Mistake(f"expected either --seconds-per-epoch or --from STUDY, found {found}")
@@ -115,11 +112,11 @@ def _costs(
     found_objects = found_study(source, earlier)
     stored = understood(found_objects.study, found_objects.trials, datetime.now(UTC))
     try:
-        costs = costs_of(stored.object, stored.objects, found_objects.pods, study.spec, startup)
+        costs = costs_of(timings_of(stored.object, stored.objects, found_objects.pods, study.spec), startup)
     except NoTimesError as error:
         raise Mistake(f"--from {earlier}: {error}") from None
     same = (stored.study.objective.metric, stored.study.objective.maximize) == (
         study.spec.objective.metric,
         study.spec.objective.direction == "Maximize",
     )
-    return costs, believe(stored.study, stored.trials) if same else None
+    return costs, learnt_curves(engine_study(study.spec), stored.study, stored.trials) if same else None

@@ -65,9 +65,12 @@ def assumptions(study: Study, costs: Costs, earlier: str) -> Iterator[str]:
     """What the figures rest on."""
     unit = _unit(study)
     if isinstance(costs, StatedCosts):
-        yield f"Assumed: {costs.seconds_per_unit:g} s per {unit}, and {costs.startup:g} s of each Pod before it trains."
+        yield (
+            f"Assumed: {costs.seconds_per_unit:g} s per {unit} on average, more or less by configuration; "
+            f"{costs.startup:g} s of each Pod before it trains."
+        )
     elif isinstance(costs, MeasuredCosts):
-        how = "measured" if costs.startup_known else "assumed"
+        how = "measured" if costs.before.known else "assumed"
         yield (
             f"From {earlier}: {costs.typical:.3g} s per {unit} on average, by configuration, of "
             f"{count(costs.trials, 'trial')}; {costs.startup:.3g} s of each Pod before it trains ({how})."

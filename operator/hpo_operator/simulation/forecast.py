@@ -1,7 +1,7 @@
 """What a study will use, before it uses anything: the study run to its end in the virtual cluster, several times over.
 
 The decisions are the operator's own, from the study's own seed. Drawn anew each time are the values that trials
-measure, on which promotions and stops depend, and the costs as far as they are not known.
+measure, on which promotions and stops depend, and the costs, both as far as they are not known.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from hpo_engine.analysis.belief import Belief
 from hpo_engine.fidelity import rung_levels, watched_levels
 from hpo_engine.memory import Memory
 from hpo_engine.trial import Parameters
@@ -29,7 +28,7 @@ from hpo_operator.reconcile.snapshot import Sample
 from hpo_operator.simulation.cluster import Node, VirtualCluster
 from hpo_operator.simulation.costs import Costs, Prices
 from hpo_operator.simulation.plain import Asked, Raw, Run
-from hpo_operator.simulation.values import Landscape, drawn_landscape
+from hpo_operator.simulation.values import Curves, Landscape, unknown_curves
 
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 SETTINGS = PodSettings("simulated")
@@ -82,16 +81,17 @@ def pod_gpus(study: Study) -> int:
 
 
 def forecast(
-    raw: Raw, costs: Costs, seeds: Sequence[int], places: int | None = None, belief: Belief | None = None
+    raw: Raw, costs: Costs, seeds: Sequence[int], places: int | None = None, curves: Curves | None = None
 ) -> list[Outcome]:
     """The study ``raw`` (valid, of parallelism above 0) run once for each seed, on ``places`` for Pods.
 
-    ``belief``: of an earlier study's objective. The values drawn mean nothing, so that a target is never reached,
-    and every constraint is taken to hold.
+    ``curves``: learnt from an earlier study of the same objective. A target is never reached, and every constraint is
+    taken to hold.
     """
     study = parse_study(simulated(raw))
     node = Node(places, costs.start_seconds)
-    return [_run(raw, study, costs, node, seed, belief) for seed in seeds]
+    curves = curves or unknown_curves(engine_study.engine_study(study.spec))
+    return [_run(raw, study, costs, node, seed, curves) for seed in seeds]
 
 
 def simulated(raw: Raw) -> Raw:
@@ -105,11 +105,11 @@ def simulated(raw: Raw) -> Raw:
     return made
 
 
-def _run(raw: Raw, study: Study, costs: Costs, node: Node, seed: int, belief: Belief | None) -> Outcome:
+def _run(raw: Raw, study: Study, costs: Costs, node: Node, seed: int, curves: Curves) -> Outcome:
     chance = np.random.default_rng((study.spec.seed, seed))
-    space, fidelity = engine_study.engine_study(study.spec).space, study.spec.fidelity
-    landscape = drawn_landscape(space, fidelity.max if fidelity else 0, seed, chance, belief)
-    cluster = SpendingCluster(simulated(raw), study, node, costs.drawn(chance), landscape)
+    prices, landscape = costs.drawn(curves.study.space, chance), curves.drawn(chance)
+    second = unknown_curves(curves.study).drawn(chance) if study.spec.second_objective else None
+    cluster = SpendingCluster(simulated(raw), study, node, prices, landscape, second)
     while not cluster.status.get("completionTime") and cluster.step():
         pass
     return cluster.outcome()
@@ -117,13 +117,15 @@ def _run(raw: Raw, study: Study, costs: Costs, node: Node, seed: int, belief: Be
 
 class SpendingCluster(VirtualCluster):
     """A virtual cluster that keeps account. A trial's first measurement comes from its units alone or, without
-    ``trainer.checkpoints``, each from the first unit on.
+    ``trainer.checkpoints``, each from the first unit on. ``second``: of the second objective, if there is one.
     """
 
-    def __init__(self, raw: Raw, study: Study, node: Node, prices: Prices, landscape: Landscape) -> None:
+    def __init__(
+        self, raw: Raw, study: Study, node: Node, prices: Prices, landscape: Landscape, second: Landscape | None = None
+    ) -> None:
         super().__init__(raw, self.trained, SETTINGS, BEGINNING, node, Memory())
         engine = engine_study.engine_study(study.spec)
-        self._spec, self._prices, self._landscape = study.spec, prices, landscape
+        self._spec, self._prices, self._landscape, self._second = study.spec, prices, landscape, second
         self._resumes, self._watched = study.spec.trainer.checkpoints is not None, watched_levels(engine)
         self._rungs = rung_levels(engine)
         self._reached: dict[str, int] = {}
@@ -190,9 +192,12 @@ class SpendingCluster(VirtualCluster):
         texts = self.trials[asked.trial]["spec"]["parameters"]
         return engine_study.from_text(self._spec, texts)
 
+    def _index(self, asked: Asked) -> int:
+        return int(self.trials[asked.trial]["spec"]["index"])
+
     def _value(self, asked: Asked, resource: int) -> float:
-        index = self.trials[asked.trial]["spec"]["index"]
-        loss = self._landscape.loss(index, self._parameters(asked), resource)
+        parameters = self._parameters(asked)
+        loss = self._landscape.loss(self._index(asked), parameters, resource) - self._prices.gain(parameters)
         return -loss if self._spec.objective.direction == "Maximize" else loss
 
     def _metrics(self, asked: Asked) -> dict[str, float]:
@@ -200,8 +205,8 @@ class SpendingCluster(VirtualCluster):
         found: dict[str, float] = {}
         for bound in self._spec.constraints:
             found[bound.metric] = float(bound.max if bound.max is not None else bound.min or 0.0)
-        if (second := self._spec.second_objective) is not None:
-            found[second.metric] = self._landscape.gap(self._landscape.space.encode(self._parameters(asked)))
+        if self._second is not None and (second := self._spec.second_objective) is not None:
+            found[second.metric] = self._second.loss(self._index(asked), self._parameters(asked), asked.resource)
         return found | {self._spec.objective.metric: self._value(asked, asked.resource)}
 
     def _level_times(self, run: _Running) -> list[tuple[datetime, int]]:

@@ -26,7 +26,11 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        return cls(*(float(q) for q in np.quantile(np.array(values, dtype=float), SHARES)))
+        """One more draw would lie below a quantile as often as it says (for Weibull's; the usual ones are too near the
+        median: of ten draws they hold two of three instead of four of five).
+        """
+        drawn = np.array(values, dtype=float)
+        return cls(*(float(q) for q in np.quantile(drawn, SHARES, method="weibull")))
 
     @property
     def is_point(self) -> bool:

@@ -1,101 +1,137 @@
-"""What trials measure in a simulation: random, but with the regularities that schedulers and models live on.
+"""What trials measure in a simulation: draws of the engine's own model of learning curves.
 
-The loss of configuration x after r units is f(x) + a(x) (r / R)^(-α(x)), a power law in r, the commonest of the curves
-that Domhan et al. (2015, "Speeding up automatic hyperparameter optimization of deep neural networks", section 3.1)
-fit to real trainings. f, log a and α are random functions of x, each drawn anew: similar configurations do similarly,
-short runs predict long ones well but not perfectly, and every measurement is a little noisy.
+An earlier study of the same objective teaches it: a configuration that was measured there measures the same again, its
+curve goes on from there, and others do as their like have done, as far as can be known. Without one the curves are a
+draw of the model's prior: similar configurations do similarly, and short runs foretell long ones more or less well.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from hpo_engine.analysis.belief import Belief
-from hpo_engine.errors import StudyError
+from hpo_engine.acquisition.pending import condemns
+from hpo_engine.fidelity.brackets import ladder
 from hpo_engine.parameters import FloatArray
-from hpo_engine.space import Space
-from hpo_engine.surrogate.trend import REACH, Features
-from hpo_engine.trial import Parameters
+from hpo_engine.samplers.base import History
+from hpo_engine.study import Study
+from hpo_engine.surrogate.curve_fitting import FINE, CurveLikelihood, curve_priors, thinned
+from hpo_engine.surrogate.curves import JITTER, CurveData, CurveParameters
+from hpo_engine.surrogate.kernels import metrics
+from hpo_engine.surrogate.marginal import log_density, slice_samples
+from hpo_engine.surrogate.outputs import fit_outputs
+from hpo_engine.surrogate.paths import Path
+from hpo_engine.surrogate.priors import Priors
+from hpo_engine.trial import Measurement, Parameters, Trial
 
-WAVES = 64
-NOISE = 0.05
-"""Standard deviation of a measurement, where that of f over the space is 1."""
-GAP, GAP_SPREAD = 0.3, 0.5
-"""a(x): its median, and the standard deviation of its logarithm."""
-EXPONENTS = (0.3, 1.2)
+SAMPLES, BURN_IN = 16, 8
+"""Hyperparameters that are as likely as each other, one of which is behind every draw."""
 
 
 @dataclass(frozen=True)
-class RandomFunction:
-    """A draw of a Gaussian process with unit variance over a space, by random Fourier features (Rahimi and Recht 2007,
-    "Random features for large-scale kernel machines"). ``frequencies`` (WAVES, p), ``phases`` (WAVES,).
+class Curves:
+    """Beliefs on the curves of a ``study``, in outputs of mean 0 and variance 1.
+
+    ``data``: what an earlier study measured; ``numbers``: of its trials there, by the keys of their configurations.
+    ``thetas`` (k, p): draws of the hyperparameters given these; None: nothing is known of them.
     """
 
-    features: Features
-    frequencies: FloatArray
-    phases: FloatArray
+    study: Study
+    data: CurveData
+    numbers: Mapping[str, int]
+    thetas: FloatArray | None
 
-    @classmethod
-    def drawn(cls, space: Space, chance: np.random.Generator) -> RandomFunction:
-        features = Features(space)
-        columns = features(np.full((1, space.dimension), 0.5)).shape[1]
-        reach = REACH * math.sqrt(space.dimension)
-        return cls(features, chance.standard_normal((WAVES, columns)) / reach, chance.uniform(0, 2 * np.pi, WAVES))
+    def drawn(self, chance: np.random.Generator) -> Landscape:
+        return Landscape(self, self._theta(chance), chance)
 
-    def __call__(self, x: FloatArray) -> float:
-        """At one encoded point (d,)."""
-        angles = self.frequencies @ self.features(x[None, :])[0] + self.phases
-        return math.sqrt(2 / WAVES) * float(np.cos(angles).sum())
+    def _theta(self, chance: np.random.Generator) -> FloatArray:
+        if self.thetas is not None:
+            return np.asarray(self.thetas[int(chance.integers(len(self.thetas)))])
+        priors = curve_priors(self.study.space.dimension)
+        return np.clip(priors.mean + priors.sd * chance.standard_normal(len(priors.mean)), priors.low, priors.high)
 
 
-@dataclass(frozen=True)
+def unknown_curves(study: Study) -> Curves:
+    """Nothing was measured."""
+    empty = np.zeros(0)
+    data = CurveData(np.zeros((0, study.space.dimension)), empty, empty.astype(np.int64), empty, _maximum(study))
+    return Curves(study, data, {}, None)
+
+
+def learnt_curves(study: Study, earlier: Study, trials: Collection[Trial]) -> Curves:
+    """From ``trials`` of an ``earlier`` study of the same objective, those that are configurations of ``study``."""
+    members = [
+        trial for trial in History.of(study, trials).members if not condemns(trial) and _told(trial, study, earlier)
+    ]
+    points = [(n, trial, m) for n, trial in enumerate(members) for m in _told(trial, study, earlier)]
+    if not points:
+        return unknown_curves(study)
+    losses = np.array([study.objective.loss(m.value) for _, _, m in points])
+    resources = np.array([float(min(max(m.resource, 1), _maximum(study))) for _, _, m in points])
+    X = np.array([study.space.encode(trial.parameters) for _, trial, _ in points])
+    owners = np.array([n for n, _, _ in points], dtype=np.int64)
+    data = thinned(CurveData(X, resources, owners, fit_outputs(losses).forward(losses), _maximum(study)), FINE)
+    numbers = {study.space.key(trial.parameters): n for n, trial in enumerate(members)}
+    return Curves(study, data, numbers, _likely(study, data, curve_priors(study.space.dimension)))
+
+
+def _told(trial: Trial, study: Study, earlier: Study) -> list[Measurement]:
+    """What counts of a trial's measurements: the last, and those at rungs of either study."""
+    levels = {level for one in (study, earlier) if one.fidelity for level in ladder(one.fidelity)}
+    finite = [m for m in trial.measurements if math.isfinite(m.value)]
+    last = max((m.resource for m in finite), default=0)
+    return sorted((m for m in finite if m.resource in levels or m.resource == last), key=lambda m: m.resource)
+
+
+def _likely(study: Study, data: CurveData, priors: Priors) -> FloatArray:
+    likelihood = CurveLikelihood(study.sampler.kernel, metrics(study.space), data, priors)
+    chance = np.random.default_rng(study.seed)
+    return slice_samples(log_density(likelihood), priors.mean, priors, SAMPLES, BURN_IN, chance)
+
+
+def _maximum(study: Study) -> int:
+    return study.fidelity.maximum if study.fidelity else 1
+
+
 class Landscape:
-    """Losses in units of their spread. ``most``: R, the largest resource; 0 without a fidelity."""
+    """One draw of all curves; the same value whenever it is asked for."""
 
-    space: Space
-    final: Callable[[Parameters], float]
-    gap: RandomFunction
-    exponent: RandomFunction
-    most: int
-    seed: int
+    def __init__(self, curves: Curves, theta: FloatArray, chance: np.random.Generator) -> None:
+        study, data = curves.study, curves.data
+        self._curves, self._chance = curves, chance
+        self._theta = CurveParameters.of(study.sampler.kernel, metrics(study.space), theta)
+        self._points, self._path = data[:0], Path(chance)
+        self._known: dict[tuple[int, int], float] = {}
+        for i in range(len(data.y)):
+            one = data[i : i + 1]
+            self._path.told(*self._seen(one), float(data.y[i] - self._level(one)))
+            self._keep(one, float(data.y[i]))
 
     def loss(self, index: int, parameters: Parameters, resource: int) -> float:
-        """Of trial ``index`` after ``resource`` units; the same whenever it is asked."""
-        x = self.space.encode(parameters)
-        value = self.final(parameters)
-        if self.most and resource:
-            low, high = EXPONENTS
-            exponent = low + (high - low) * 0.5 * (1 + math.erf(self.exponent(x) / math.sqrt(2)))
-            value += GAP * math.exp(GAP_SPREAD * self.gap(x)) * (resource / self.most) ** -exponent
-        noise = np.random.default_rng((self.seed, index, resource)).standard_normal()
-        return value + NOISE * float(noise)
+        """Of trial ``index`` after ``resource`` units, as the model has outputs."""
+        key = self._curves.study.space.key(parameters)
+        number = self._curves.numbers.get(key, len(self._curves.numbers) + index)
+        at = (number, min(max(resource, 1), self._points.maximum))
+        if at not in self._known:
+            one = self._point(parameters, *at)
+            self._keep(one, self._path.drawn(*self._seen(one)) + self._level(one))
+        return self._known[at]
 
+    def _point(self, parameters: Parameters, number: int, resource: int) -> CurveData:
+        x = self._curves.study.space.encode(parameters)[None, :]
+        return CurveData(x, np.array([float(resource)]), np.array([number]), np.zeros(1), self._points.maximum)
 
-def drawn_landscape(
-    space: Space, most: int, seed: int, chance: np.random.Generator, belief: Belief | None = None
-) -> Landscape:
-    """``belief``: of an earlier study; f then is what its model believes, as far as it does, and random beyond."""
-    random = RandomFunction.drawn(space, chance)
+    def _seen(self, one: CurveData) -> tuple[FloatArray, float]:
+        """Covariances with the points so far, and the variance of what is measured."""
+        variance = float(self._theta.variance(one.resource, one.maximum)[0]) + self._theta.noise + JITTER
+        return self._theta.covariance(self._points, one)[:, 0], variance
 
-    def final(parameters: Parameters) -> float:
-        deviation = random(space.encode(parameters))
-        believed = None if belief is None else _believed(belief, parameters)
-        return deviation if believed is None else believed[0] + believed[1] * deviation
+    def _level(self, one: CurveData) -> float:
+        return float(self._theta.level(one.resource, one.maximum)[0])
 
-    gap, exponent = RandomFunction.drawn(space, chance), RandomFunction.drawn(space, chance)
-    return Landscape(space, final, gap, exponent, most, seed)
-
-
-def _believed(belief: Belief, parameters: Parameters) -> tuple[float, float] | None:
-    """Mean and standard deviation of the model's output; None where the earlier study had no such configuration."""
-    space = belief.study.space
-    try:
-        space.check(parameters)
-    except StudyError:
-        return None
-    mean, sd = belief.posterior.predict(space.encode(parameters)[None, :])
-    return float(mean[0]), float(sd[0])
+    def _keep(self, one: CurveData, value: float) -> None:
+        self._points = self._points.with_points(one.X, one.resource, one.trial, one.y)
+        self._known[int(one.trial[0]), int(one.resource[0])] = value
