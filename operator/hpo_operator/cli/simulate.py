@@ -42,7 +42,10 @@ def simulate(
     source: Source,
     gpus: Annotated[int | None, typer.Option(help="GPUs that the study's Pods share. Absent: enough.", min=1)] = None,
     seconds_per_epoch: Annotated[
-        float | None, typer.Option(help="Of training, or of any other fidelity; without a fidelity, of a trial.", min=0)
+        float | None,
+        typer.Option(
+            help="Of training, on average; or of another fidelity's unit; without a fidelity, of a trial.", min=0
+        ),
     ] = None,
     earlier: Annotated[
         str,
