@@ -203,7 +203,8 @@ def _files(report: Report, pictures: Sequence[str]) -> list[str]:
     if report.export is None:
         lines += [
             f"- `configs`, `models`: {_handed_over(report)} as a MONAI bundle; put images into `images` and run "
-            "`python -m monai.bundle run --config_file configs/inference.json`",
+            "`python -m monai.bundle run --config_file configs/inference.json` "
+            "(it needs `pip install 'monai[fire,ignite,nibabel,pillow,skimage]'`)",
             "- `models/model.ts`: the network as TorchScript; `models/model.pt`: its weights",
         ]
     else:
