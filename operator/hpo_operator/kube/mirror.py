@@ -116,19 +116,22 @@ class StudyMirror:
 
     def put_event(self, kind: Kind, event: str | None, raw: Raw) -> bool:
         """An event of a watch; None: it comes from a list of the watch's own. Whether it tells anything new."""
-        entry = entry_of(kind, raw)
-        if entry.version < 0:
+        metadata: Raw = raw["metadata"]
+        version = _number(metadata.get("resourceVersion"))
+        if version < 0:
             self.in_doubt = True
             return True
         if event == "DELETED":
-            return self._put_deleted(kind, entry)
-        return entry.version > self._listed[kind] and self._put_later(kind, entry)
+            return self._put_deleted(kind, metadata["name"], metadata.get("uid", ""))
+        kept = self._entries[kind].get(metadata["name"])
+        if version <= self._listed[kind] or (kept is not None and kept.version >= version):
+            return False  # as most are, which echo what was written: they are not even read
+        return self._put_later(kind, entry_of(kind, raw))
 
-    def _put_deleted(self, kind: Kind, entry: Entry) -> bool:
-        self._gone.add(entry.uid)
-        name = entry.name
+    def _put_deleted(self, kind: Kind, name: str, uid: str) -> bool:
+        self._gone.add(uid)
         kept = self._entries[kind].get(name)
-        if kept is None or kept.uid != entry.uid:
+        if kept is None or kept.uid != uid:
             return False
         del self._entries[kind][name]
         return True
