@@ -45,7 +45,7 @@ def look(
     """Everything about one study."""
     name, spec = study["metadata"]["name"], study["spec"]
     parsed = parse_study(study)
-    again = replay(parsed, read_trials(parsed, trials)[0])
+    again = replay(parsed, [read.trial for read in read_trials(parsed, trials)[0]])
     folders = {t["metadata"]["name"]: checkpoints / study["metadata"]["uid"] / t["metadata"]["name"] for t in trials}
     epochs = {trial: (folder / "epochs").read_text().splitlines() for trial, folder in folders.items()}
     wrong = [
