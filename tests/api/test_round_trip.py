@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from api import corpus, structural
@@ -19,6 +19,7 @@ from hpo_operator.api.crd import study_crd
 from hpo_operator.api.parse import parse_study
 from hpo_operator.api.study import StudySpec
 from hpo_operator.api.trial import TrialSpec
+from hpo_operator.studies.study_file import read_study_files, yaml_text
 
 VALID = ["classification", "pod", "rich_task", "rich_pod"]
 SPEC = study_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
@@ -129,3 +130,16 @@ def test_text_that_is_no_value(texts: dict[str, str], sentence: str) -> None:
     with pytest.raises(ValueError) as caught:
         engine_study.from_text(KINDS, texts)
     assert str(caught.value) == sentence
+
+
+@given(text=st.from_regex(r"[-+]?[0-9]{0,3}\.?[0-9]{1,3}[eE][-+]?[0-9]{1,3}", fullmatch=True) | st.text(max_size=8))
+@example("1e-05")
+@example("94372e11")
+def test_what_is_written_as_yaml_reads_back_as_the_same_texts(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    """PyYAML alone writes 1e-05 without quotes, and Kubernetes' tools then read a number."""
+    file = tmp_path_factory.mktemp("yaml") / "objects.yaml"
+    value = {"parameters": {"learningRate": text}, "value": 1e-05}
+    file.write_text(yaml_text(value), encoding="utf-8")
+    assert read_study_files(file) == [value]

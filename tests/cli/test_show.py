@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from hpo_operator.cli.main import app
 from hpo_operator.local.store import ObjectStore
+from hpo_operator.studies.study_file import yaml_text
 from local.toy_runs import NAME, Runs, toy_study, until
 
 PROGRAM = """
@@ -119,7 +120,7 @@ def test_a_file_of_objects_tells_the_same(runs: Runs, tmp_path: Path) -> None:
     store = ObjectStore(runs.state / NAME)
     file = tmp_path / "objects.yaml"
     listed = {"apiVersion": "v1", "kind": "List", "items": store.all("trials")}
-    file.write_text(yaml.safe_dump_all([store.all("study")[0], listed]))
+    file.write_text(f"{yaml_text(store.all('study')[0])}---\n{yaml_text(listed)}")
     assert said(runs, "trials", NAME, "-f", file) == said(runs, "trials", NAME)
     assert said(runs, "show", NAME, "-f", file) == said(runs, "show", NAME)
     assert said(runs, "list", "-f", file) == said(runs, "list")
@@ -162,7 +163,8 @@ def test_a_trial_that_cannot_be_read_is_left_out_and_told(runs: Runs, tmp_path: 
     store = ObjectStore(runs.state / NAME)
     first, *others = store.all("trials")
     file = tmp_path / "objects.yaml"
-    file.write_text(yaml.safe_dump_all([store.all("study")[0], first | {"spec": {"study": NAME}}, *others]))
+    objects = [store.all("study")[0], first | {"spec": {"study": NAME}}, *others]
+    file.write_text("---\n".join(map(yaml_text, objects)))
     result = hpo(runs, "trials", NAME, "-f", file)
     assert result.exit_code == 0
     assert f"{first['metadata']['name']} is left out: spec.index" in result.stderr

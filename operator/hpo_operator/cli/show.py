@@ -9,7 +9,6 @@ from enum import StrEnum
 from typing import Annotated, Any, get_args
 
 import typer
-import yaml
 
 from hpo_operator.api.trial import TrialPhase
 from hpo_operator.api.words import did_you_mean
@@ -19,6 +18,7 @@ from hpo_operator.mistakes import Mistake
 from hpo_operator.studies.objects import StudyObjects, find_studies
 from hpo_operator.studies.records import Record, best_first, study_record, trial_record
 from hpo_operator.studies.stored_objects import Source
+from hpo_operator.studies.study_file import yaml_text
 
 FormatOption = Annotated[Format, typer.Option("--output", "-o", help="How to write it.")]
 COLUMNS = ("trial", "phase", "reason", "value", "resource", "parameters")
@@ -102,7 +102,7 @@ def best(
     elif output is BestFormat.JSON:
         typer.echo(json.dumps(incumbent, indent=2))
     else:
-        typer.echo(yaml.safe_dump(incumbent, sort_keys=False, allow_unicode=True), nl=False)
+        typer.echo(yaml_text(incumbent), nl=False)
 
 
 def _shown(found: StudyObjects) -> Iterator[str]:

@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-import yaml
-
 from hpo_operator.studies.records import Record
+from hpo_operator.studies.study_file import yaml_text
 
 NESTED = ("parameters", "metrics")
 """Fields that hold a mapping; in CSV and tables each of its keys is a column."""
@@ -27,7 +26,7 @@ def written(records: Sequence[Record], form: Format, columns: Sequence[str] = ()
     if form is Format.JSON:
         return json.dumps(records, indent=2) + "\n"
     if form is Format.YAML:
-        return yaml.safe_dump(list(records), sort_keys=False, allow_unicode=True)
+        return yaml_text(list(records))
     flat = [_flat(record) for record in records]
     if form is Format.CSV:
         return _csv(flat)

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
-
 from hpo_operator.api.errors import InvalidObject
 from hpo_operator.api.parse import parse_study
 from hpo_operator.api.study import GROUP, VERSION
@@ -19,7 +17,7 @@ from hpo_operator.mistakes import Mistake, OutOfReachError
 from hpo_operator.sdk.places import Folder, InCluster, Place
 from hpo_operator.sdk.space import Space, parameters_of
 from hpo_operator.studies.records import Record, trial_record
-from hpo_operator.studies.study_file import one_study
+from hpo_operator.studies.study_file import one_study, yaml_text
 
 Raw = Mapping[str, Any]
 STATE = Path(".hpo")
@@ -129,7 +127,7 @@ class Study:
 
     def to_yaml(self) -> str:
         """The study file."""
-        return yaml.safe_dump(self._manifest, sort_keys=False, allow_unicode=True)
+        return yaml_text(self._manifest)
 
     def run(
         self,
