@@ -7,9 +7,12 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 from aiohttp import web
 
+from hpo_operator.kube import watch
 from hpo_operator.kube.client import ApiServer
+from hpo_operator.kube.cluster import StudyKey
 from hpo_operator.kube.lists import PIECE
 from hpo_operator.kube.watch import ChildWatch
 from kube.fake_api import FakeApi
@@ -27,8 +30,8 @@ class Listener:
         self.heard: set[str] = set()
         self._news = asyncio.Event()
 
-    def tell(self, namespace: str, study: str, event: str | None, raw: Any) -> None:
-        self.told.append((namespace, study, event, raw["metadata"]["name"]))
+    def tell(self, key: StudyKey, event: str | None, raw: Any) -> None:
+        self.told.append((key.namespace, key.name, event, raw["metadata"]["name"]))
         self._news.set()
 
     async def until(self, count: int) -> None:
@@ -42,12 +45,12 @@ def put(api: FakeApi, name: str) -> None:
 
 
 async def watching(
-    api: FakeApi, story: Callable[[Listener], Awaitable[None]], seconds: float = 60.0, namespace: str | None = "lab"
+    api: FakeApi, story: Callable[[Listener], Awaitable[None]], namespace: str | None = "lab"
 ) -> Listener:
     listener = Listener()
     async with api.served() as configuration, ApiServer(configuration) as server:
-        watch = ChildWatch(server, "pods", namespace, listener.tell, listener.heard.add, seconds)
-        running = asyncio.create_task(watch.run())
+        child = ChildWatch(server, "pods", namespace, listener.tell, listener.heard.add)
+        running = asyncio.create_task(child.run())
         async with asyncio.timeout(60):
             await story(listener)
         running.cancel()
@@ -160,3 +163,28 @@ async def test_all_namespaces_have_one_watch() -> None:
     put(api, "a")
     listener = await watching(api, lambda listener: listener.until(1), namespace=None)
     assert listener.heard == {"/api/v1/pods"}
+
+
+async def test_a_watch_that_fell_silent_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection stays open and says nothing, as behind some proxies."""
+    monkeypatch.setattr(watch, "WATCH_SECONDS", 0.2)
+    monkeypatch.setattr(watch, "SLACK_SECONDS", 0.2)
+    api = FakeApi()
+    put(api, "a")
+    silenced = False
+
+    async def fault(request: web.Request) -> web.StreamResponse | None:
+        nonlocal silenced
+        if not request.query.get("watch") or silenced:
+            return None
+        silenced = True
+        response = web.StreamResponse()
+        await response.prepare(request)
+        put(api, "b")
+        await asyncio.Event().wait()
+        return response
+
+    api.fault = fault
+    listener = await watching(api, lambda listener: listener.until(2))
+    assert [(event, name) for *_, event, name in listener.told] == [(None, "a"), ("ADDED", "b")]
+    assert len(lists(api)) == 1

@@ -22,13 +22,12 @@ from hpo_operator.manifests.final import Wanted, asked, final_folder, final_mani
 from hpo_operator.manifests.names import final_name
 from hpo_operator.manifests.pod import PodSettings
 from hpo_operator.mistakes import Mistake
-from hpo_operator.reconcile.pod_facts import EXIT_INTERRUPTED, PodFacts, PodState, read_pod
+from hpo_operator.reconcile.pod_facts import ENDED, EXIT_INTERRUPTED, PodFacts, PodState, read_pod
 from hpo_operator.studies.cluster import Space, connected
 from hpo_operator.studies.objects import StudyObjects, study_objects
 from hpo_operator.studies.stored_objects import of_space
 
 Raw = Mapping[str, Any]
-ENDED = (PodState.SUCCEEDED, PodState.INTERRUPTED, PodState.FAILED)
 GONE_SECONDS = 120
 """A Pod that has ended is gone sooner."""
 

@@ -11,12 +11,11 @@ import typer
 
 from hpo_operator.kube.errors import NotFoundError, RefusedError, TemporaryError
 from hpo_operator.mistakes import Mistake
-from hpo_operator.reconcile.pod_facts import PodFacts, PodState, read_pod
+from hpo_operator.reconcile.pod_facts import ENDED, PodFacts, PodState, read_pod
 from hpo_operator.studies.cluster import Space
 
 Raw = Mapping[str, Any]
 LOOK_SECONDS, RETRY_SECONDS = 1.0, 5.0
-ENDED = (PodState.SUCCEEDED, PodState.INTERRUPTED, PodState.FAILED)
 LOG_TRIES = 3
 """For the log of a Pod that has ended: its node may be gone for good."""
 WAITING = 400

@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 
 from hpo_engine.trial import Trial, Value
 from hpo_operator.api.trial import HpoTrial
+from hpo_operator.reconcile.trial_status import ENDED
 from hpo_operator.report.stored_study import StoredStudy
-
-ENDED = ("Succeeded", "Failed", "Stopped")
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,7 @@ from typing import Any
 
 @asynccontextmanager
 async def beside(stop: asyncio.Event, *work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Does ``work`` until the block ends. What fails sets ``stop``, and is raised after the block: a new start
-    helps.
-    """
+    """Does ``work`` until the block ends. What fails sets ``stop``, and is raised after the block."""
 
     def look(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:

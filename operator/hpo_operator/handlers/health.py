@@ -1,8 +1,8 @@
 """Whether the operator sees and acts: its event loop, and its watches, which can die in silence.
 
-A watch says something about once a minute, a bookmark if nothing else. kopf begins one anew that is silent for longer;
-should that fail, the operator believes that nothing happens any more, and only a restart helps. While the API server
-does not answer at all, no restart does.
+A watch says something about once a minute, a bookmark if nothing else. One that is silent for longer is begun anew, by
+kopf and by ``kube.watch``; should that fail, the operator believes that nothing happens any more, and only a restart
+helps. While the API server does not answer at all, no restart does.
 """
 
 from __future__ import annotations

@@ -78,53 +78,66 @@ async def run_operator(settings: Settings, stop: asyncio.Event, on_ready: Callab
         if not await _done_before(stop, wait_until_served(server)):
             return
         metrics.leader.set(1)
-        executor = ThreadPoolExecutor(FIT_THREADS, thread_name_prefix="decide")
-        pods = PodSettings(settings.trainer_image)
-        chosen = WorkerSettings(pods, settings.sample_seconds, prometheus=settings.prometheus)
-        cluster, pace, turns = KubeCluster(server), SamplePace(settings.sample_seconds), Turns()
+        async with _serving(settings, server, session, metrics) as (cluster, workers):
 
-        def make(key: StudyKey) -> StudyWorker:
-            return StudyWorker(key, cluster, chosen, session, executor, _now, metrics, pace, turns)
+            def tell(kind: Kind, key: StudyKey, event: str | None, raw: Raw) -> None:
+                if cluster.learn(key, kind, event, raw):
+                    workers.wake(key)
 
-        workers = StudyWorkers(make, ended=cluster.forget)
-
-        def tell(kind: Kind, key: StudyKey, event: str | None, raw: Raw) -> None:
-            if cluster.learn(key, kind, event, raw):
-                workers.wake(key)
-
-        def child_watch(kind: Kind, namespace: str | None) -> ChildWatch:
-            def told(space: str, study: str, event: str | None, raw: Raw) -> None:
-                tell(kind, StudyKey(space, study), event, raw)
-
-            return ChildWatch(server, kind, namespace, told, health.hear)
-
-        try:
+            children = [
+                ChildWatch(server, kind, namespace, partial(tell, kind), health.hear)
+                for kind in CHILDREN
+                for namespace in settings.namespaces or (None,)
+            ]
             async with beside(
                 stop,
                 _watch_lag(metrics, health),
                 _when_set(ready, on_ready),
                 garbage.keep_set_aside(),
                 cluster.keep_comparing(workers.wake),
-                *(child_watch(kind, name).run() for kind in CHILDREN for name in settings.namespaces or (None,)),
+                *(watch.run() for watch in children),
             ):
-                await kopf.operator(
-                    registry=triggers.registry(
-                        partial(tell, "hpostudies"), lambda: load_configuration(settings.kubeconfig), health.hear
-                    ),
-                    settings=triggers.settings(),
-                    namespaces=settings.namespaces,
-                    clusterwide=not settings.namespaces,
-                    ready_flag=ready,
-                    stop_flag=stop,
-                    # kopf's own would ask for the user's name, and a container's user often has none.
-                    identity="hpo-operator",  # type: ignore[arg-type]
-                )
-        finally:
-            await workers.stop()
-            executor.shutdown(wait=False, cancel_futures=True)
-            log.info("stopped")
+                await _kopf(settings, partial(tell, "hpostudies"), health, ready, stop)
         if lost.is_set():
             raise LeaseLostError(f"the lease {settings.lease} is lost")
+
+
+@asynccontextmanager
+async def _serving(
+    settings: Settings, server: ApiServer, session: aiohttp.ClientSession, metrics: OperatorMetrics
+) -> AsyncIterator[tuple[KubeCluster, StudyWorkers]]:
+    """What studies are observed in, and their workers, which end with the block."""
+    executor = ThreadPoolExecutor(FIT_THREADS, thread_name_prefix="decide")
+    pods = PodSettings(settings.trainer_image)
+    chosen = WorkerSettings(pods, settings.sample_seconds, prometheus=settings.prometheus)
+    cluster, pace, turns = KubeCluster(server), SamplePace(settings.sample_seconds), Turns()
+
+    def make(key: StudyKey) -> StudyWorker:
+        return StudyWorker(key, cluster, chosen, session, executor, _now, metrics, pace, turns)
+
+    workers = StudyWorkers(make, ended=cluster.forget)
+    try:
+        yield cluster, workers
+    finally:
+        await workers.stop()
+        executor.shutdown(wait=False, cancel_futures=True)
+        log.info("stopped")
+
+
+async def _kopf(
+    settings: Settings, tell: triggers.Tell, health: Health, ready: asyncio.Event, stop: asyncio.Event
+) -> None:
+    """kopf's watches, until ``stop`` is set."""
+    await kopf.operator(
+        registry=triggers.registry(tell, lambda: load_configuration(settings.kubeconfig), health.hear),
+        settings=triggers.settings(),
+        namespaces=settings.namespaces,
+        clusterwide=not settings.namespaces,
+        ready_flag=ready,
+        stop_flag=stop,
+        # kopf's own would ask for the user's name, and a container's user often has none.
+        identity="hpo-operator",  # type: ignore[arg-type]
+    )
 
 
 @asynccontextmanager

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from hpo_operator.kube.client import ApiServer
+from hpo_operator.kube.cluster import StudyKey
 from hpo_operator.kube.errors import ClusterError, TemporaryError, from_status
 from hpo_operator.kube.lists import folder, pieces
 from hpo_operator.kube.mirror import Kind
@@ -27,27 +29,31 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 """Seconds before the next try when the server does not answer; doubled each time."""
 
 
-class Watch:
+class Watch(ABC):
     """All objects at ``path`` that ``query`` selects. Subclasses say what becomes of them."""
 
-    def __init__(self, server: ApiServer, path: str, query: Mapping[str, str], seconds: float = WATCH_SECONDS) -> None:
-        self._server, self._path, self._query, self._seconds = server, path, query, seconds
+    def __init__(self, server: ApiServer, path: str, query: Mapping[str, str]) -> None:
+        self._server, self._path, self._query = server, path, query
         self._version: str | None = None  # up to which everything was told; None: nothing, or nobody knows any more
         self._pause = FIRST_PAUSE
 
+    @abstractmethod
     def begin_list(self) -> None:
         """What follows, up to ``end_list``, are all objects."""
 
+    @abstractmethod
     def take(self, event: str | None, raw: Raw) -> None:
         """ADDED, MODIFIED or DELETED; None: it is in a list."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end_list(self) -> None:
         """All objects of the list were taken."""
 
+    @abstractmethod
     def heard(self) -> None:
         """The server has said something."""
 
+    @abstractmethod
     def lost(self, error: ClusterError) -> None:
         """Nothing is told until it is tried again, soon. May raise the error, to try no more."""
 
@@ -81,7 +87,7 @@ class Watch:
 
     async def _watch(self) -> None:
         """Until the server ends it."""
-        asked = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": f"{max(1, round(self._seconds))}"}
+        asked = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(round(WATCH_SECONDS))}
         async for event in self._events({**self._query, **asked, "resourceVersion": str(self._version)}):
             raw = event["object"]
             if event["type"] == "ERROR":  # as a rule 410
@@ -93,7 +99,7 @@ class Watch:
     async def _events(self, query: Mapping[str, str]) -> AsyncIterator[Raw]:
         """One a line; a line may be longer than any buffer."""
         rest = b""
-        async for piece in self._server.stream(self._path, query, self._seconds + SLACK_SECONDS):
+        async for piece in self._server.stream(self._path, query, WATCH_SECONDS + SLACK_SECONDS):
             self._note_life()
             *lines, rest = (rest + piece).split(b"\n")
             for line in lines:
@@ -108,7 +114,7 @@ class Watch:
 class ChildWatch(Watch):
     """Trials or Pods with a study's label, of one namespace or (None) of all.
 
-    ``tell``: namespace and study of each, the event and the object. ``hear``: the path, whenever the server speaks.
+    ``tell``: the study of each, the event and the object. ``hear``: the path, whenever the server speaks.
     """
 
     def __init__(
@@ -116,16 +122,21 @@ class ChildWatch(Watch):
         server: ApiServer,
         kind: Kind,
         namespace: str | None,
-        tell: Callable[[str, str, str | None, Raw], None],
+        tell: Callable[[StudyKey, str | None, Raw], None],
         hear: Callable[[str], None],
-        seconds: float = WATCH_SECONDS,
     ) -> None:
-        super().__init__(server, folder(kind, namespace), {"labelSelector": STUDY_LABEL}, seconds)
+        super().__init__(server, folder(kind, namespace), {"labelSelector": STUDY_LABEL})
         self._tell, self._hear = tell, hear
+
+    def begin_list(self) -> None:
+        """Nothing: what is missing in the list, the next comparison of a mirror tells."""
+
+    def end_list(self) -> None:
+        """As ``begin_list``."""
 
     def take(self, event: str | None, raw: Raw) -> None:
         metadata: Raw = raw["metadata"]
-        self._tell(metadata["namespace"], metadata["labels"][STUDY_LABEL], event, raw)
+        self._tell(StudyKey(metadata["namespace"], metadata["labels"][STUDY_LABEL]), event, raw)
 
     def heard(self) -> None:
         self._hear(self._path)

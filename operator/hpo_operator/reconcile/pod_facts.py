@@ -50,6 +50,9 @@ class PodState(Enum):
     FAILED = "Failed"
 
 
+ENDED = (PodState.SUCCEEDED, PodState.INTERRUPTED, PodState.FAILED)
+
+
 @dataclass(frozen=True, slots=True)
 class PodFacts:
     """``reason`` and ``message`` say why; times as text.

@@ -27,7 +27,7 @@ from hpo_operator.manifests.cleaner import cleaned_trials, cleaner_manifest
 from hpo_operator.manifests.pod import PodSettings
 from hpo_operator.reconcile import clock
 from hpo_operator.reconcile.actions import Action, CreatePod, DeletePod, RecordEvent
-from hpo_operator.reconcile.pod_facts import PodFacts, PodState, read_pod
+from hpo_operator.reconcile.pod_facts import ENDED, PodFacts, PodState, read_pod
 from hpo_operator.reconcile.snapshot import Raw, Snapshot
 from hpo_operator.reconcile.trial_state import TrialView
 from hpo_operator.reconcile.trial_status import is_promotable
@@ -42,8 +42,6 @@ AGAIN_SECONDS, LOOK_SECONDS = 60, 600
 """When an interrupted cleaning Pod is replaced, and when an ended study looks after one of which it hears nothing."""
 BEST = 10
 """Trials whose Pods are kept as the best, where the study does not say how many checkpoints: as ``hpo finalize``."""
-
-ENDED = (PodState.SUCCEEDED, PodState.INTERRUPTED, PodState.FAILED)
 
 
 @dataclass(frozen=True)
