@@ -122,6 +122,39 @@ async def test_what_was_deleted_while_a_watch_was_broken_is_found_soon(api: Fake
         assert names(await cluster.observe(KEY)) == ["demo-1"]
 
 
+def pod(name: str, trial: str, owner: str) -> Raw:
+    labels = {"hpo.study/study": "demo", "hpo.study/trial": trial}
+    reference = {"uid": owner, "controller": True}
+    return {
+        "metadata": {"name": name, "uid": f"uid of {name}", "labels": labels, "ownerReferences": [reference]},
+        "spec": {"containers": [{"name": "trainer"}]},
+        "status": {"phase": "Running"},
+    }
+
+
+async def test_a_pod_that_went_is_told_until_its_trial_knows(api: FakeApi) -> None:
+    for i, status in enumerate([{}, {"attempt": 1}, {"failure": {"reason": "Diverged"}}]):
+        made = trial(f"demo-{i}")
+        api.put("hpotrials", made | {"metadata": made["metadata"] | {"uid": f"uid-{i}"}, "spec": {}, "status": status})
+        api.put("pods", pod(f"demo-{i}-r0-a0", f"demo-{i}", f"uid-{i}"))
+    api.put("pods", pod("demo-0-r0-a9", "demo-0", "a trial of that name before"))
+    async with connected(api) as (cluster, _):
+        await cluster.observe(KEY)
+        for name in sorted(api.objects["pods"]):
+            cluster.learn(KEY, "pods", "DELETED", api.objects["pods"][name])
+        for _ in range(2):  # as long as its status does not tell
+            snapshot = await cluster.observe(KEY)
+            assert snapshot is not None
+            assert [raw["metadata"]["name"] for raw in snapshot.departed] == ["demo-0-r0-a0"]
+            assert snapshot.pods == ()
+        known = api.objects["hpotrials"]["demo-0"] | {"status": {"attempt": 1}}
+        api.put("hpotrials", known)
+        cluster.learn(KEY, "hpotrials", "MODIFIED", api.objects["hpotrials"]["demo-0"])
+        snapshot = await cluster.observe(KEY)
+        assert snapshot is not None
+        assert snapshot.departed == ()
+
+
 async def test_a_write_without_an_answer_is_looked_for_by_its_name(api: FakeApi) -> None:
     """The server stores the trial and dies before it says so."""
 

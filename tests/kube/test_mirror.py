@@ -196,3 +196,22 @@ def test_a_version_that_is_kept_is_not_read_again() -> None:
     assert mirror.kept("pods", pod("a", 2, "u")) is None
     assert mirror.kept("pods", pod("a", 1, "another")) is None
     assert mirror.kept("pods", pod("b", 1, "u")) is None
+
+
+def departed(mirror: StudyMirror) -> dict[str, str]:
+    return {entry.name: entry.raw["status"]["phase"] for entry in mirror.departed()}
+
+
+def test_a_pod_that_went_is_remembered_as_it_was_last_seen() -> None:
+    mirror = StudyMirror()
+    running = [entry_of("pods", pod(name, 1, f"u-{name}", phase="Running")) for name in "abcd"]
+    put_list(mirror, running, "1")
+    assert mirror.put_event("pods", "DELETED", pod("a", 2, "u-a", phase="Succeeded"))  # the first to tell of its end
+    assert mirror.put_event("pods", "DELETED", pod("b", 3, "an earlier b", phase="Failed")) is False
+    mirror.put_one("pods", "c", [], "4")
+    mirror.begin_list()
+    put_list(mirror, [entry for entry in running if entry.name == "b"], "5", ends=False)
+    assert departed(mirror) == {"a": "Succeeded", "c": "Running", "d": "Running"}
+    assert phases(mirror) == {"b": "Running"}
+    mirror.release("a")
+    assert departed(mirror) == {"c": "Running", "d": "Running"}

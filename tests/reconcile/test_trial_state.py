@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hpo_engine.trial import TrialState
 from hpo_operator.api.parse import parse_study, parse_trial
 from hpo_operator.api.trial import MAX_CURVE_POINTS, TrialStatus
-from hpo_operator.reconcile.pod_facts import PodState, read_pod
+from hpo_operator.reconcile.pod_facts import PodState, read_departed_pod, read_pod
 from hpo_operator.reconcile.snapshot import Sample, Snapshot
 from hpo_operator.reconcile.trial_state import (
     LONGEST_PAUSE_SECONDS,
@@ -105,6 +105,28 @@ def test_a_pod_that_was_seen_and_is_gone_was_deleted() -> None:
     assert (status.attempt, status.interruptions, status.pod) == (1, 1, None)
     assert (status.phase, status.reason) == ("Pending", "Interrupted")
     assert status.gpu_seconds == 2 * 3600
+
+
+DEPARTED: dict[str, tuple[Raw, TrialState, int, float]] = {  # as last seen: state, attempt, GPU seconds
+    "while it waited": (pod(phase="Pending", waiting={"reason": "PodInitializing"}), TrialState.RUNNING, 1, 0.0),
+    "while it ran": (RUNNING, TrialState.RUNNING, 1, 7200.0),
+    "while it ended": (RUNNING | {"metadata": pod(deleting=True)["metadata"]}, TrialState.RUNNING, 1, 7200.0),
+    "interrupted": (pod(terminated=ended(75)), TrialState.RUNNING, 1, 7200.0),
+    "measured": (pod(terminated=ended(0, measured(0.9))), TrialState.REPORTED, 0, 7200.0),
+    "failed": (pod(terminated=ended(80)), TrialState.FAILED, 0, 7200.0),
+}
+
+
+@pytest.mark.parametrize(("last", "state", "attempt", "seconds"), DEPARTED.values(), ids=list(DEPARTED))
+def test_a_pod_that_is_gone_counts_as_it_was_last_seen(
+    last: Raw, state: TrialState, attempt: int, seconds: float
+) -> None:
+    facts = read_departed_pod(last)
+    seen = view_trial(parse_trial(trial()), SPEC, {facts.name: facts}, Snapshot(study()), 2, NOW)
+    assert seen.state is state
+    assert seen.trial.status.attempt == attempt
+    assert seen.trial.status.interruptions == attempt
+    assert seen.trial.status.gpu_seconds == seconds
 
 
 def test_a_pod_that_nobody_has_seen_is_asked_for_again_under_its_name() -> None:

@@ -202,6 +202,28 @@ def test_checkpoints_are_plain_torch_files(tmp_path: Path, data: Path) -> None:
     assert not list(trial.checkpoints.glob("*.new"))
 
 
+def test_an_attempt_whose_successor_has_begun_ends_and_replaces_nothing(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its Pod was deleted by force, and its process lives on."""
+    undisturbed, trial = runner(tmp_path / "a", data, "sgd"), runner(tmp_path / "b", data, "sgd")
+    save = checkpoint.Checkpoints.save
+
+    def overtaken(store: checkpoint.Checkpoints, learner: Any, progress: Any) -> None:
+        if progress.epoch == 2:
+            monkeypatch.setattr(checkpoint.Checkpoints, "save", save)
+            (trial.checkpoints / "checkpoint.pt.0123.new").write_text("a draft of one that was killed")
+            assert trial.run(3).metrics == undisturbed.run(3).metrics
+        save(store, learner, progress)
+
+    monkeypatch.setattr(checkpoint.Checkpoints, "save", overtaken)
+    outcome = trial.run(3)
+    assert (outcome.code, outcome.message["reason"]) == (75, "Interrupted")
+    assert "epoch 2 is not kept: a later attempt of this trial has begun, " in outcome.message["message"]
+    assert torch.load(trial.checkpoints / "checkpoint.pt", weights_only=True)["epoch"] == 3
+    assert not list(trial.checkpoints.glob("*.new"))
+
+
 def test_a_diverging_trial_says_so(tmp_path: Path, data: Path) -> None:
     outcome = runner(tmp_path, data, "sgd").run(5, {"learningRate": 100, "momentum": 0.99})
     assert (outcome.code, outcome.message["reason"]) == (81, "Diverged")

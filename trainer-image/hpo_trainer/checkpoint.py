@@ -5,6 +5,10 @@ flushed to the disk and renamed into place, so a kill leaves the old or the new 
 rest: a file torn by a crash of the machine is noticed and the previous one taken. Both are plain ``torch.save`` files
 (the reader ignores what follows the archive), for ``torch.load(path, weights_only=True)["model"]``.
 
+A trial's Pod that was taken away by force may still run for a moment while the next one has begun. The one that came
+last has claimed the checkpoints, with a word of its own in ``checkpoint.writer``; the other notices before it replaces
+anything, and ends.
+
 The seed and the epoch are the whole state of the random numbers, see ``seeding``.
 """
 
@@ -14,6 +18,7 @@ import hashlib
 import io
 import json
 import os
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +27,13 @@ from typing import Any
 import torch
 
 from hpo_trainer.config import completed, fingerprint
-from hpo_trainer.failures import TrainerError
+from hpo_trainer.failures import Interrupted, TrainerError
 from hpo_trainer.loop import Learner, Progress
 
 FORMAT = 1
 MARK = b"HPO-SHA256:"
 CURRENT, PREVIOUS, ASIDE = "checkpoint.pt", "checkpoint.prev.pt", "checkpoint.foreign.pt"
+WRITER = "checkpoint.writer"
 
 
 class TornError(TrainerError):
@@ -51,10 +57,20 @@ class Checkpoints:
 
     def __init__(self, folder: Path, owner: Owner, warn: Callable[[str], None] = print) -> None:
         self._folder, self._owner, self._warn = folder, owner, warn
+        self._word = secrets.token_hex(8)
         folder.mkdir(parents=True, exist_ok=True)
 
+    def claim(self) -> None:
+        """From now on only this object may save: called before ``restore``, by one process of a trial."""
+        write_durably(self._folder / WRITER, self._word.encode())
+        for draft in self._folder.glob(f"{CURRENT}.*.new"):  # of one that was killed
+            draft.unlink(missing_ok=True)
+
     def save(self, learner: Learner, progress: Progress) -> None:
-        """Write the state after ``progress.epoch`` epochs; on return it has reached the disk."""
+        """Write the state after ``progress.epoch`` epochs; on return it has reached the disk.
+
+        Raises Interrupted when another process has claimed the checkpoints; its own stand.
+        """
         state = {
             "format": FORMAT,
             "identity": json.dumps(self._owner.identity),
@@ -67,12 +83,22 @@ class Checkpoints:
             "optimizer": learner.optimizer.state_dict(),
         }
         current, previous = self._folder / CURRENT, self._folder / PREVIOUS
-        new = self._folder / (CURRENT + ".new")
+        new = self._folder / f"{CURRENT}.{self._word}.new"
+        self._check_claim(progress.epoch)
         write_durably(new, encode(state))
+        self._check_claim(progress.epoch)
         if current.exists():
             current.replace(previous)
         new.replace(current)
         flush_folder(self._folder)
+
+    def _check_claim(self, epoch: int) -> None:
+        writer = self._folder / WRITER
+        if not writer.exists() or writer.read_bytes() != self._word.encode():
+            (self._folder / f"{CURRENT}.{self._word}.new").unlink(missing_ok=True)
+            raise Interrupted(
+                f"epoch {epoch} is not kept: a later attempt of this trial has begun, or cleaned, {self._folder}"
+            )
 
     def restore(self, learner: Learner) -> Progress:
         """Load the newest usable checkpoint into ``learner``; Progress() if there is none.

@@ -86,7 +86,12 @@ def _run(settings: Settings, stop: Stop, split: NamedSplit | None, device: torch
 
 def restored(store: Checkpoints, learner: Learner, group: Group) -> Progress:
     """Of the newest usable checkpoint. The process that leads puts away what is not usable, before the others look."""
-    progress = group.once(lambda: store.restore(learner))
+
+    def first() -> Progress:
+        store.claim()
+        return store.restore(learner)
+
+    progress = group.once(first)
     return progress if group.leads else store.restore(learner)
 
 

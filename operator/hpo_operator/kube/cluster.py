@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +16,7 @@ from hpo_operator.kube.errors import ClusterError, ConflictError, NotFoundError
 from hpo_operator.kube.lists import StudyLists, folder
 from hpo_operator.kube.mirror import Kind, Raw, StudyMirror, Versions, is_known
 from hpo_operator.manifests import names
+from hpo_operator.manifests.names import TRIAL_LABEL
 from hpo_operator.reconcile.actions import (
     Action,
     AdoptTrial,
@@ -30,6 +31,7 @@ from hpo_operator.reconcile.actions import (
 from hpo_operator.reconcile.clock import to_text
 from hpo_operator.reconcile.manual_trials import owned_and_strays
 from hpo_operator.reconcile.snapshot import Snapshot
+from hpo_operator.reconcile.trial_state import awaited_pod
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +145,8 @@ class KubeCluster:
         adopted, strays = owned_and_strays(found.raw, others)
         owners = {found.uid, *(trial.uid for trial in owned), *(raw["metadata"]["uid"] for raw in adopted)}
         pods = tuple(pod.raw for pod in mirror.entries("pods") if pod.owner in owners)
-        return Snapshot(found.raw, (*(trial.raw for trial in owned), *adopted), pods, strays=strays)
+        departed = tuple(_departed(mirror))
+        return Snapshot(found.raw, (*(trial.raw for trial in owned), *adopted), pods, departed=departed, strays=strays)
 
     async def perform(self, study: Raw, action: Action, now: datetime) -> None:
         key = StudyKey(study["metadata"]["namespace"], study["metadata"]["name"])
@@ -201,6 +204,16 @@ class KubeCluster:
         except NotFoundError:
             return None
         return changed
+
+
+def _departed(mirror: StudyMirror) -> Iterator[Raw]:
+    """Pods that went and whose trials do not know yet; the others are released."""
+    for pod in mirror.departed():
+        trial = mirror.get("hpotrials", pod.raw["metadata"]["labels"].get(TRIAL_LABEL, ""))
+        if trial is not None and trial.uid == pod.owner and awaited_pod(trial.raw) == pod.name:
+            yield pod.raw
+        else:
+            mirror.release(pod.name)
 
 
 def event_manifest(study: Raw, event: RecordEvent, now: datetime) -> dict[str, Any]:

@@ -7,6 +7,8 @@ A look at it is as safe as a list, since it is never behind what the operator it
 * The answer to a write is the object as it was stored, and goes in at once. A write whose outcome is not known
   (no answer, already there, gone) leaves a doubt about its object, which is read before the next look.
 * Of two versions of an object the later one stays. What is deleted stays deleted: uids are not used twice.
+* A Pod that went is remembered as it was last seen until its trial's status tells of it (``release``). Its end, or at
+  least that it ran, would be lost otherwise: statuses of Pods are stored a little later than they are seen.
 * A watch that had to list anew may have missed deletions by others, which the next comparison tells; see ``cluster``.
 
 It may be behind what others write, as long as their events are on their way; those wake the study's worker. Versions
@@ -53,10 +55,23 @@ class StudyMirror:
         self._entries: dict[Kind, dict[str, Entry]] = {kind: {} for kind in KINDS}
         self._listed: dict[Kind, int] = dict.fromkeys(KINDS, 0)
         self._gone: set[str] = set()
+        self._departed: dict[str, Entry] = {}
 
     def entries(self, kind: Kind) -> Collection[Entry]:
         """All of a kind."""
         return self._entries[kind].values()
+
+    def get(self, kind: Kind, name: str) -> Entry | None:
+        """The one of that name."""
+        return self._entries[kind].get(name)
+
+    def departed(self) -> Collection[Entry]:
+        """Pods that went, as they were last seen."""
+        return tuple(self._departed.values())
+
+    def release(self, pod: str) -> None:
+        """Nobody needs to know any more how this Pod went."""
+        del self._departed[pod]
 
     def versions(self) -> Versions:
         """Of all that is kept."""
@@ -84,6 +99,8 @@ class StudyMirror:
             listed = fresh.get(name)
             if entry.version > number >= 0 if listed is None else entry.version >= listed.version >= 0:
                 fresh[name] = entry
+            elif listed is None:
+                self._leave(kind, entry)
         self._entries[kind], self._listed[kind] = fresh, number
         return fresh.keys() != kept.keys() or any(fresh[name] is not entry for name, entry in kept.items())
 
@@ -101,6 +118,7 @@ class StudyMirror:
             del self._entries[kind][name]
             if kept.uid not in [entry.uid for entry in entries]:
                 self._gone.add(kept.uid)
+                self._leave(kind, kept)
         for entry in entries:
             self._put_own(kind, entry)
 
@@ -122,19 +140,25 @@ class StudyMirror:
             self.in_doubt = True
             return True
         if event == "DELETED":
-            return self._put_deleted(kind, metadata["name"], metadata.get("uid", ""))
+            return self._put_deleted(kind, entry_of(kind, raw))
         kept = self._entries[kind].get(metadata["name"])
         if version <= self._listed[kind] or (kept is not None and kept.version >= version):
             return False  # as most are, which echo what was written: they are not even read
         return self._put_later(kind, entry_of(kind, raw))
 
-    def _put_deleted(self, kind: Kind, name: str, uid: str) -> bool:
-        self._gone.add(uid)
-        kept = self._entries[kind].get(name)
-        if kept is None or kept.uid != uid:
+    def _put_deleted(self, kind: Kind, last: Entry) -> bool:
+        """``last``: the object as it was when it went, which may be the first to tell how a Pod ended."""
+        self._gone.add(last.uid)
+        kept = self._entries[kind].get(last.name)
+        if kept is None or kept.uid != last.uid:
             return False
-        del self._entries[kind][name]
+        del self._entries[kind][last.name]
+        self._leave(kind, last)
         return True
+
+    def _leave(self, kind: Kind, last: Entry) -> None:
+        if kind == "pods":
+            self._departed[last.name] = last
 
     def _put_later(self, kind: Kind, entry: Entry) -> bool:
         """Keep it, unless what is kept is as late; whether it was kept."""

@@ -37,7 +37,7 @@ from hpo_operator.reconcile.actions import (
     RecordEvent,
 )
 from hpo_operator.reconcile.endings import Standing
-from hpo_operator.reconcile.pod_facts import PodFacts, PodState, gpu_count, read_pod
+from hpo_operator.reconcile.pod_facts import PodFacts, PodState, gpu_count, read_departed_pod, read_pod
 from hpo_operator.reconcile.queries import Question
 from hpo_operator.reconcile.readings import TrialReading, read_each, read_study, read_trials
 from hpo_operator.reconcile.record import recorded
@@ -105,7 +105,8 @@ class _Deciding:
         limits = study.spec.trainer.resources.dump()
         self.gpus = gpu_count(template["spec"] if template else {"containers": [{"resources": limits}]})
         self.snapshot = snapshot
-        self.pods = pods = {pod.name: pod for pod in facts}
+        self.pods = {pod.name: pod for pod in facts}
+        known = {pod.name: pod for pod in map(read_departed_pod, snapshot.departed)} | self.pods
         self.cleaner = retention.Cleaner.of(study, snapshot, now)
         self.engine_study = engine_study.engine_study(study.spec)
         levels = watched_levels(self.engine_study)
@@ -113,7 +114,7 @@ class _Deciding:
         trials = [read.trial for read in readings]
         self.number = max((read.least for read in readings), default=1)
         self.views = [
-            self._recorded(view_trial(trial, study.spec, pods, snapshot, self.gpus, now, levels)) for trial in trials
+            self._recorded(view_trial(trial, study.spec, known, snapshot, self.gpus, now, levels)) for trial in trials
         ]
         self.stored = {trial.name: trial for trial in trials}
         self.before = {trial.name: trial.status for trial in trials}

@@ -14,7 +14,7 @@ any other end, or rejected for good        FAILED        yes, by its exit code
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -98,6 +98,14 @@ def read_pod(pod: Raw) -> PodFacts:
         return PodFacts(name, PodState.TERMINATING, "Terminating", since=pod["metadata"]["deletionTimestamp"])
     stall = why_waiting(pod)
     return PodFacts(name, PodState.WAITING, stall.reason, stall.message, since=pod["metadata"].get("creationTimestamp"))
+
+
+def read_departed_pod(pod: Raw) -> PodFacts:
+    """The facts of a Pod that is gone, as it was last seen: how it ended, or that it was interrupted by this."""
+    facts = read_pod(pod)
+    if facts.state in ENDED:
+        return facts
+    return replace(facts, state=PodState.INTERRUPTED, reason="PodDeleted", message="the Pod is gone", since=None)
 
 
 def gpu_count(pod_spec: Raw) -> int:

@@ -28,6 +28,7 @@ class Snapshot:
     """One study, its trials, its Pods; by a Pod's name, its latest sample, why it was refused at creation, and what a
     Prometheus server said of it.
 
+    ``departed``: Pods that are gone, as they were last seen, of trials whose status does not tell of it yet.
     ``strays``: trials with the study's label that it does not own.
     """
 
@@ -37,4 +38,5 @@ class Snapshot:
     samples: Mapping[str, Sample] = field(default_factory=dict)
     refusals: Mapping[str, str] = field(default_factory=dict)
     answers: Mapping[str, Answer] = field(default_factory=dict)
+    departed: tuple[Raw, ...] = ()
     strays: tuple[Raw, ...] = ()

@@ -5,7 +5,7 @@ status says       current Pod      becomes
 measured at rung  (any)            REPORTED: Waiting at a rung, or Succeeded
 failure           (any)            FAILED
 otherwise         never seen       RUNNING: a Pod is created
-                  gone             as INTERRUPTED, by PodDeleted
+                  gone             as it was last seen to end; else as INTERRUPTED, by PodDeleted
                   WAITING          RUNNING: Pending, with what it waits for
                   RUNNING          RUNNING: with the latest sample
                   TERMINATING      RUNNING: its end tells
@@ -47,7 +47,7 @@ from hpo_operator.reconcile import clock
 from hpo_operator.reconcile.final_message import Refusal, Report, read_final_message
 from hpo_operator.reconcile.pod_facts import PodFacts, PodState
 from hpo_operator.reconcile.queries import SETTLE_SECONDS, Answer, Found, Question, Unusable, question
-from hpo_operator.reconcile.snapshot import Sample, Snapshot
+from hpo_operator.reconcile.snapshot import Raw, Sample, Snapshot
 
 MAX_INTERRUPTIONS = 50
 """A trial that the cluster never lets finish ends as a failure in the end, rather than hold its study for ever."""
@@ -103,7 +103,9 @@ def view_trial(
     now: datetime,
     levels: Sequence[int] = (),
 ) -> TrialView:
-    """The trial after what its current Pod tells. ``gpus``: GPUs that its Pod holds.
+    """The trial after what its current Pod tells. ``pods``: with those that are gone, as far as it is known how.
+
+    ``gpus``: GPUs that its Pod holds.
 
     ``levels``: ascending amounts of the fidelity at which the scheduler looks at trials that run.
     """
@@ -145,6 +147,14 @@ def view_trial(
             said = read_final_message(pod.final_message, spec.objective.metric)
             message = said.message if isinstance(said, Refusal) else pod.message or _tail(pod.final_message)
             return _failed(_seen(trial, pod, None), pod, pod.reason, message, gpus, now)
+
+
+def awaited_pod(trial: Raw) -> str | None:
+    """Name of the Pod that a trial (as the API server holds it) waits for; None: it has failed, or is measured."""
+    spec, status = trial["spec"], trial.get("status") or {}
+    rung = spec.get("rung", 0)
+    over = status.get("failure") or any(m["rung"] == rung for m in status.get("measurements") or ())
+    return None if over else names.pod_name(trial["metadata"]["name"], rung, status.get("attempt", 0))
 
 
 def engine_trial(view: TrialView, parameters: engine.Parameters, watched: bool = False) -> engine.Trial:
