@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 from pages import command, table, write
+from scipy.stats import binom
 
 from forecasts.studies import ALGORITHMS, EVEN, LOADING, TRIALS, UNEVEN, Raw, brain, brain_pilot, toy, toy_pilot
 from hpo_operator.reconcile.clock import seconds_between
@@ -23,6 +24,8 @@ from hpo_operator.reconcile.pod_facts import read_pod
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "operator"
 STATED = ("--seconds-per-epoch", str(EVEN[1]), "--startup", str(LOADING), "--scheduling", "0")
+BY_CHANCE = 0.01
+"""So few intervals that hold, or fewer, have this probability if four of five do; then the command fails."""
 AT_ONCE = 8
 """Toys that run side by side: they sleep."""
 PATH = "operator:trainer-image:tests:benchmarks"
@@ -91,7 +94,8 @@ def main() -> int:
         bench.run(brain_pilot(), *volume)
         real = [bench.compare(brain(), ("--from", "brain-pilot"), *volume)]
     report(even, uneven, real)
-    return 1 if max(map(worst, even)) > 0.2 else 0
+    rows = [*even, *uneven, *real]
+    return 1 if binom.cdf(sum(map(within, rows)), len(rows), 0.8) < BY_CHANCE else 0
 
 
 def report(even: Sequence[Raw], uneven: Sequence[Raw], real: Sequence[Raw]) -> None:
@@ -105,8 +109,8 @@ def report(even: Sequence[Raw], uneven: Sequence[Raw], real: Sequence[Raw]) -> N
         f"{UNEVEN[1]:g} to {UNEVEN[4]:g} s by one of two parameters, simulated with `--from` a pilot: the first eight "
         "trials for one epoch and the best of them for three. brain-tissue is the first example, its pilot its first "
         "six trials for 4 and the best of them for 12 epochs. Real Pod-seconds are from the start and the end of each "
-        f"container, in whole seconds. Toys ran {AT_ONCE} studies at a time, brain-tissue by itself; the machine's "
-        "cores were shared with other work all the while, which moves the real figures, not the predicted ones."
+        f"container, in whole seconds. Toys ran {AT_ONCE} studies at a time, brain-tissue by itself. What else the "
+        "machine does moves the real figures, not the predicted ones."
     )
     verdict = "Largest errors: " + ", ".join(
         f"{100 * max(map(worst, kind)):.0f} % ({name})"
@@ -114,7 +118,9 @@ def report(even: Sequence[Raw], uneven: Sequence[Raw], real: Sequence[Raw]) -> N
     )
     inside, piloted = sum(map(within, rows)), (*uneven, *real)
     verdict += f". Real Pod-seconds inside the interval: {inside} of {len(rows)}, "
-    verdict += f"{sum(map(within, piloted))} of {len(piloted)} with a pilot."
+    verdict += f"{sum(map(within, piloted))} of {len(piloted)} with a pilot. Errors of at most 20 %: "
+    near = [sum(abs(error(row, figure)) <= 0.2 for row in rows) for figure in ("podSeconds", "wallSeconds")]
+    verdict += f"{near[0]} of {len(rows)} of the Pod-seconds, {near[1]} of the wall clocks."
     made = f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} cores. `make bench-simulate`: "
     made += f"`{command(PATH, 'forecasts')}`"
     parts = [text, verdict, table(headings, [line(row) for row in rows])]

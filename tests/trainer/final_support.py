@@ -38,9 +38,9 @@ def labelled_images(root: Path) -> Path:
     return root
 
 
-def volumes(root: Path) -> Path:
-    """Seven volumes: three train, two validate, two are for the test."""
-    decathlon_folder(root, cases=7)
+def volumes(root: Path, spacing: float = 0.0) -> Path:
+    """Seven volumes: three train, two validate, two are for the test. ``spacing``: see ``decathlon_folder``."""
+    decathlon_folder(root, cases=7, spacing=spacing)
     fold = {"train": ["case_0", "case_1", "case_2"], "val": ["case_3", "case_4"]}
     (root / "splits_final.json").write_text(json.dumps([fold]))
     return root
@@ -144,7 +144,7 @@ def finished(folder: Path, task: str, config: Mapping[str, Any] | None = None, t
         labelled_images(data)
         base = (SMALL_NETWORK if task == "classification" else SMALL_BACKBONE) | {"splitFile": "splits.csv"}
     else:
-        volumes(data)
+        volumes(data, spacing=0.25 if "resampling" in (config or {}) else 0.0)
     if task == "transferSegmentation":
         source = TrialRunner(folder / "source", data, "segmentation", SMALL_U_NET)
         assert source.run(1).code == 0

@@ -70,8 +70,8 @@ def segmentation_archive(path: Path, *, groups: int = 4, per_group: int = 4) -> 
     return path
 
 
-def decathlon_folder(root: Path, *, cases: int = 4) -> Path:
-    """NIfTI volumes of different depths, each a stack of one disc."""
+def decathlon_folder(root: Path, *, cases: int = 4, spacing: float = 0.0) -> Path:
+    """NIfTI volumes of different depths, each a stack of one disc. ``spacing``: by how much theirs differ, in mm."""
     images, masks = discs(cases)
     for folder in ("imagesTr", "labelsTr"):
         (root / folder).mkdir(parents=True)
@@ -79,8 +79,9 @@ def decathlon_folder(root: Path, *, cases: int = 4) -> Path:
     for i in range(cases):
         depth = 6 + i
         pair = {"image": f"./imagesTr/case_{i}.nii.gz", "label": f"./labelsTr/case_{i}.nii.gz"}
-        save_volume(root / pair["image"], np.repeat(images[i][:, :, None], depth, axis=2))
-        save_volume(root / pair["label"], np.repeat(masks[i][:, :, None], depth, axis=2))
+        affine = np.diag([1 + spacing * i, 1 + spacing * (i % 2), 1 + spacing * (i % 3), 1.0])
+        save_volume(root / pair["image"], np.repeat(images[i][:, :, None], depth, axis=2), affine)
+        save_volume(root / pair["label"], np.repeat(masks[i][:, :, None], depth, axis=2), affine)
         training.append(pair)
     labels = {"0": "background", "1": "rim", "2": "inner core"}
     document = {"modality": {"0": "MRI"}, "labels": labels, "training": training, "test": ["./imagesTs/absent.nii.gz"]}
@@ -88,9 +89,9 @@ def decathlon_folder(root: Path, *, cases: int = 4) -> Path:
     return root
 
 
-def save_volume(path: Path, voxels: np.ndarray[Any, Any]) -> None:
+def save_volume(path: Path, voxels: np.ndarray[Any, Any], affine: np.ndarray[Any, Any] | None = None) -> None:
     image: Any = nibabel.Nifti1Image
-    nibabel.save(image(voxels, np.eye(4)), path)
+    nibabel.save(image(voxels, np.eye(4) if affine is None else affine), path)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from hpo_trainer.final import sides
-from hpo_trainer.final.export import ExportError, export
+from hpo_trainer.final.export import export
 from hpo_trainer.final.largest import Largest
 from hpo_trainer.final.model import Model, open_model
 from hpo_trainer.final.sides import Cases, predict
@@ -88,6 +88,9 @@ SEGMENTATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "patches": ("segmentation", {"dimensions": "3D", "patchSize": [16, 16, 4], "normalization": "PercentileZScore"}),
     "averaged": ("segmentation", {"weightAveraging": 0.9, "normalization": "MinMax"}),
     "residual": ("segmentation", {"residualUnits": 2, "dropout": 0.1, "normalization": "None"}),
+    "resampled": ("segmentation", {"dimensions": "3D", "resampling": "MedianSpacing"}),
+    "resampled slices": ("segmentation", {"resampling": "MeanSpacing"}),
+    "resampled patches": ("segmentation", {"dimensions": "3D", "resampling": "MeanSpacing", "patchSize": [16, 16, 4]}),
     "template": ("templateDeformation", {}),
     "transfer": ("transferSegmentation", {}),
 }
@@ -160,13 +163,14 @@ def test_torchscript_takes_larger_images(tmp_path: Path) -> None:
     assert module(torch.randn(2, 1, 37, 41)).shape == (2, 3, 37, 41)
 
 
-def test_images_that_are_resampled_have_no_bundle_and_it_is_said(tmp_path: Path) -> None:
-    study, model = built(tmp_path, "segmentation", {"resampling": "MedianSpacing", "dimensions": "3D"})
-    with pytest.raises(ExportError, match="resampled"):
-        export([model])
+def test_networks_of_different_spacings_have_no_bundle_and_it_is_said(tmp_path: Path) -> None:
+    """Each fold's common spacing is that of its own training side."""
+    study = finished(tmp_path, "segmentation", {"resampling": "MeanSpacing", "dimensions": "3D"}, trials=1)
+    assert study.retrain(2) == 0
+    assert study.build({"tiny-0": 1}, looks=False, retrained=True) == 0
     assert not (study.out / "configs").exists()
     assert (study.out / "models/model.pt").exists()
-    assert "No MONAI bundle and no TorchScript: images are resampled" in study.card()
+    assert "No MONAI bundle and no TorchScript: its networks take images of different spacings" in study.card()
 
 
 def test_the_configs_hold_no_paths_of_this_machine(tmp_path: Path) -> None:

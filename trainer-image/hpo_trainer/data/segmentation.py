@@ -41,7 +41,7 @@ class SegmentationData:
     """``classes[0]`` is the background. Samples have their own sizes.
 
     ``test``: reads the test side, as the other two were read, with its own source; None where there is none. No trial
-    ever calls it.
+    ever calls it. ``spacing``: to which images were resampled, in millimetres; None: they were not.
     """
 
     train: tuple[Sample, ...]
@@ -50,6 +50,7 @@ class SegmentationData:
     fingerprint: str
     source: Source
     test: Callable[[Callable[[], None]], tuple[Source, tuple[Sample, ...]] | None]
+    spacing: tuple[float, ...] | None
 
     @property
     def channels(self) -> int:
@@ -112,7 +113,7 @@ def load(
         return None if side is None else (side, tuple(_samples(side, side.test, config, spacing, poll)))
 
     fingerprint = _fingerprint(train, validation, source.classes)
-    return SegmentationData(train, validation, source.classes, fingerprint, source, test)
+    return SegmentationData(train, validation, source.classes, fingerprint, source, test, spacing)
 
 
 def find(path: Path, config: SegmentationConfig) -> Source:

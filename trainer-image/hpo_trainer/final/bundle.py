@@ -139,8 +139,27 @@ def _reading(model: Model) -> list[Config]:
         {"_target_": "LoadImaged", "keys": "image"},
         {"_target_": "EnsureChannelFirstd", "keys": "image"},
         *NORMALIZATION[given.normalization],
+        *_resampling("image", "" if given.spacing is None else _size_at(given.spacing)),
         {"_target_": "EnsureTyped", "keys": "image", "dtype": "$torch.float32"},
     ]
+
+
+def _resampling(key: str, size: str) -> list[Config]:
+    """As ``data.resampling`` does. ``size``: an expression's inside, of the variable ``key``; empty: not at all.
+
+    Its affine stays the file's, to whose grid the masks go back.
+    """
+    if not size:
+        return []
+    mode = f"'trilinear' if {key}.ndim == 4 else 'bilinear'"
+    new = f"torch.nn.functional.interpolate({key}[None].float(), size=[{size}], mode={mode}, align_corners=False)[0]"
+    return [{"_target_": "Lambdad", "keys": key, "func": f"$lambda {key}: {new}", "track_meta": True}]
+
+
+def _size_at(spacing: Sequence[float]) -> str:
+    """Voxels along each axis of an image whose spacing becomes this; a further axis, of slices, stays."""
+    old = "zip(image.shape[1:], image.pixdim.tolist())"
+    return f"max(1, round(n * s / t)) if t else n for (n, s), t in zip({old}, {[*spacing, 0.0][:3]})"
 
 
 def _inferer(model: Model) -> Config:
@@ -171,7 +190,9 @@ def _writing(model: Model, largest: Largest) -> list[Config]:
     pieces: Sequence[Config] = [
         {"_target_": "KeepLargestConnectedComponentd", "keys": "pred", "applied_labels": list(largest.labels)}
     ]
+    spacing = cast(SegmentingLearner, model.learner).network_input.spacing
     return [
+        *_resampling("pred", "" if spacing is None else "int(n) for n in pred.meta['spatial_shape']"),
         {"_target_": "AsDiscreted", "keys": "pred", "argmax": True},
         *(pieces if largest.labels else []),
         saving | {"output_postfix": "seg", "output_dtype": "$__import__('numpy').uint8", "resample": False},

@@ -55,6 +55,7 @@ class Classifier(nn.Module):
 class Segmenter(nn.Module):
     """Normalised images (N, C, *S) to logits (N, K, *S): each is padded by its minimum at its far ends, as in training.
 
+    Images of networks that resample come on the common spacing, and so do the logits.
     ``fixed``: no image may be larger than ``size``.
     """
 
@@ -156,6 +157,12 @@ def save(exported: Export, path: Path) -> None:
 
 
 def _joined(parts: Sequence[Export], models: Sequence[Model]) -> Export:
+    if not models[0].classifies:
+        spacings = {cast(SegmentingLearner, model.learner).network_input.spacing for model in models}
+        if len(spacings) > 1:
+            raise ExportError(
+                "its networks take images of different spacings, each the common one of its training side"
+            )
     module = torch.jit.script(Mean([part.module for part in parts]))
     return Export(module, trained_weights(models), any(part.fixed for part in parts))
 
@@ -172,8 +179,6 @@ def _exported(model: Model, network: nn.Module) -> Export:
         return Export(torch.jit.script(wrapped), weights, fixed=False)
     learner = cast(SegmentingLearner, model.learner)
     given: NetworkInput = learner.network_input
-    if given.is_resampled:
-        raise ExportError("images are resampled to a common spacing before it, which is no part of a network")
     network = mirrored(network, given.mirrored_axes)
     if isinstance(model.config, TemplateDeformationConfig):
         network = TemplateLogits(network, model.config.edge_width)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class NetworkInput:
     """``axes``: of the images, 2 or 3. ``size``: that they are padded to at their far ends, or of a patch.
 
-    ``step``: a multiple of it is each side. ``is_resampled``: images are brought to a common spacing before.
+    ``step``: a multiple of it is each side. ``spacing``: to which images are resampled before, in millimetres along
+    each axis; None: they are not.
     ``mirrored_axes``: over whose mirror images predictions are averaged.
     """
 
@@ -18,5 +19,5 @@ class NetworkInput:
     step: int
     is_patch: bool
     normalization: str
-    is_resampled: bool
+    spacing: tuple[float, ...] | None
     mirrored_axes: tuple[int, ...] = ()

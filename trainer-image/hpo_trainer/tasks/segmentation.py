@@ -61,14 +61,14 @@ class SegmentationLearner:
     @property
     def network_input(self) -> NetworkInput:
         config = self._config
-        step, resampled = 2 ** (config.depth - 1), config.resampling != "None"
+        step = 2 ** (config.depth - 1)
         return NetworkInput(
             config.axes,
             tuple(self._size),
             step,
             bool(config.patch_size),
             config.normalization,
-            resampled,
+            self.data.spacing,
             config.mirrored_axes,
         )
 

@@ -52,7 +52,7 @@ class TemplateLearner:
     @property
     def network_input(self) -> NetworkInput:
         step = 2 ** (self._config.depth - 1)
-        return NetworkInput(self._config.axes, tuple(self._size), step, False, self._config.normalization, False)
+        return NetworkInput(self._config.axes, tuple(self._size), step, False, self._config.normalization, None)
 
     @property
     def steps_per_epoch(self) -> int:
