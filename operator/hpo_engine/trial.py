@@ -28,7 +28,7 @@ class TrialState(Enum):
     STOPPED = "Stopped"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """The objective (as the user states it, not negated) after ``resource`` units in total (0: no fidelity).
 
@@ -43,7 +43,7 @@ class Measurement:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Trial:
     """Trial ``index`` of a study. ``resource`` is the cumulative amount it was last told to reach (0: no fidelity).
 

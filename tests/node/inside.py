@@ -67,6 +67,8 @@ def _travel(plane: ControlPlane, folder: Path, study: Path, images: list[Image],
         journey.finish()
     with timeline.stage("a look at what came of it"):
         journey.judge()
+    with timeline.stage("hpo finalize --cluster, until the model is here"):
+        journey.finalize(folder / "final")
     with timeline.stage("kubectl delete, helm uninstall"):
         journey.remove()
 

@@ -1,9 +1,11 @@
-"""A user's way on a real node: install the chart, apply a study, disturb it, read its result, remove everything."""
+"""A user's way on a real node: install the chart, apply a study, disturb it, read its result, finalize, remove all."""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from node.images import OPERATOR, ROOT, TRAINER
 from node.observe import Pods, epochs, name_of, peak_memory, resumed_after, start_seconds
 from node.real_node import RealNode
 from node.timeline import Timeline
+from stand.build import ensure
 from stand.control_plane import ControlPlane
 from stand.credentials import NODE_NAME
 from stand.helm import Helm
@@ -181,6 +184,25 @@ class Journey:
             "operatorWorkingSetBytes": max(memory),
             "status": status,
         }
+
+    def finalize(self, folder: Path) -> None:
+        """The final model, made beside the checkpoints, and then brought into ``folder``."""
+        for further in ((), ("--fetch", str(folder))):
+            code, said = self._hpo("finalize", self._name, "--cluster", "-n", STUDIES, *further)
+            command = " ".join(("hpo finalize --cluster", *further[:1]))
+            self._timeline.check(command, f"exit code {code}: {said.replace(str(folder), 'DIR')}", code == 0)
+        wanted = ("model_card.md", "figures.json", "models/model.ts", "configs/inference.json")
+        missing = [name for name in wanted if not (folder / name).is_file()]
+        self._timeline.check("missing in the bundle", ", ".join(missing) or "nothing", not missing)
+
+    def _hpo(self, *arguments: str) -> tuple[int, str]:
+        """The exit code, and the last line."""
+        path = os.pathsep.join((str(ensure(os.environ).kubectl.parent), os.environ["PATH"]))
+        environ = os.environ | {"KUBECONFIG": str(self._plane.kubeconfig), "PATH": path}
+        argv = [sys.executable, "-m", "hpo_operator.cli.main", *arguments]
+        done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
+        lines = (done.stderr + done.stdout).strip().splitlines()
+        return done.returncode, lines[-1] if lines else "nothing"
 
     def remove(self) -> None:
         """The study with its Pods, then the release, then the CRDs, which outlive it."""

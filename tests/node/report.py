@@ -41,7 +41,7 @@ def _parts(timeline: Timeline, images: list[Image], study: Path) -> list[str]:
         "this node. A real kubelet, kube-proxy, scheduler and controller manager; the chart installed by Helm, the "
         "operator in its own Pod under its service account, every trial in a container of the trainer's image, its "
         "volumes local PersistentVolumes, which the kubelet gives to the Pods' group. On the way a trial's Pod and "
-        "the operator's Pod are deleted."
+        "the operator's Pod are deleted; at the end the final model is made beside the checkpoints, and fetched."
     )
     stages = [(name, f"{seconds:.1f} s") for name, seconds in timeline.stages]
     stages.append(("all", f"{sum(seconds for _, seconds in timeline.stages):.1f} s"))

@@ -7,6 +7,8 @@ import json
 from random import Random
 from typing import Any
 
+from hpo_engine.memory import Memory
+from hpo_operator.reconcile.decide import decide
 from hpo_operator.reconcile.snapshot import Sample
 from reconcile.objects import measured
 from reconcile.simulation import Raw, Run, SimulatedCluster, dice
@@ -44,14 +46,21 @@ def chequered(parameters: dict[str, Any], resource: int) -> Run:
     return Run(measured(value), seconds=good.seconds)
 
 
-def disturbed(sampler: str, scheduler: str, seed: int, trials: int = 10) -> SimulatedCluster:
-    """A study that has ended, after all sorts of things happened to it on the way."""
+def disturbed(
+    sampler: str, scheduler: str, seed: int, trials: int = 10, memory: Memory | None = None
+) -> SimulatedCluster:
+    """A study that has ended, after all sorts of things happened to it on the way.
+
+    ``memory``: with which every decision is taken a second time, and must be the same.
+    """
     chance = Random(seed)
     raw = made(trials, chance.choice([1, 2, 4, 7]), algorithm(sampler, scheduler), failedTrials=trials)
     raw["spec"]["seed"] = seed % 2**31
     cluster = SimulatedCluster(raw, chequered)
     for _ in range(STEPS):
         decision = cluster.decide()
+        if memory is not None:
+            assert decide(cluster.snapshot(), cluster.settings, cluster.now, memory) == decision
         if decision.actions:
             done = len(decision.actions) if chance.random() < 0.6 else chance.randrange(len(decision.actions))
             cluster.perform(*decision.actions[:done])

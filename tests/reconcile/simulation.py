@@ -51,7 +51,8 @@ class SimulatedCluster(VirtualCluster):
 
     def evict(self, name: str) -> None:
         self._end(name, Run("", code=137))
-        self.pods[name]["status"]["reason"] = "Evicted"
+        pod = self.pods[name]
+        self.pods[name] = pod | {"status": pod["status"] | {"reason": "Evicted"}}
 
     def lose(self, name: str) -> None:
         """Deleted by hand, or with its node."""
@@ -65,8 +66,9 @@ class SimulatedCluster(VirtualCluster):
 
     def edit(self, **spec: Any) -> None:
         """The user changes the study: sections of its spec."""
-        self.study["spec"] |= copy.deepcopy(spec)
-        self.study["metadata"]["generation"] += 1
+        metadata = self.study["metadata"]
+        changed = {"metadata": metadata | {"generation": metadata["generation"] + 1}}
+        self.study = self.study | changed | {"spec": self.study["spec"] | copy.deepcopy(spec)}
 
     def edit_budget(self, **budget: Any) -> None:
         self.edit(budget=self.study["spec"]["budget"] | budget)

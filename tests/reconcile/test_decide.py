@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from hpo_engine.memory import Memory
 from hpo_operator.reconcile.actions import CreatePod, PutStudyStatus, PutTrialStatus, RecordEvent
 from hpo_operator.reconcile.decide import decide
 from hpo_operator.reconcile.snapshot import Sample
+from reconcile.disturbed import disturbed
 from reconcile.objects import SETTINGS, measured, trial
 from reconcile.simulation import Raw, Run, SimulatedCluster, dice
 from reconcile.studies import (
@@ -121,6 +123,16 @@ def test_after_performing_there_is_nothing_left_to_do(algorithm: Raw) -> None:
         later = cluster.now + timedelta(microseconds=1)
         assert decide(cluster.snapshot(), SETTINGS, later).actions == ()
         going = cluster.advance(cluster.settle().wake_at)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "scheduler"), [("GP", "Hyperband"), ("TPE", "ASHA"), ("Random", "ASHAStopping"), ("GP", "FreezeThaw")]
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_remembered_changes_no_decision(sampler: str, scheduler: str, seed: int) -> None:
+    memory = Memory()
+    disturbed(sampler, scheduler, seed, memory=memory)
+    assert memory.last("places")  # it was used
 
 
 def test_time_alone_changes_nothing_while_no_gpu_is_used() -> None:

@@ -30,6 +30,8 @@ class Known:
 
     def is_about(self, parameters: Parameters) -> bool:
         """1 and 1.0 are equal, but only one of them is an integer."""
+        if self.parameters is parameters:
+            return True
         return self.parameters == parameters and self.kinds == tuple(map(type, parameters.values()))
 
 

@@ -84,8 +84,9 @@ class KubeCluster:
     def learn(self, key: StudyKey, kind: Kind, event: str | None, raw: Raw) -> bool:
         """What a watch tells of an object of the study; whether it is news.
 
-        Of a study that nobody looks at it is, unless it is what was there when somebody last did: echoes of the last
-        writes to a study that ended would have it listed again.
+        Of a study that nobody looks at it is, unless it is what was there when somebody last did, or the end of a
+        trial's Pod: echoes of the last writes to a study that ended would have it listed again, and so would each of
+        the Pods that were deleted last.
 
         ``event`` None: the watch had to list anew, and what was deleted before, nobody will tell. All is compared soon.
         """
@@ -93,6 +94,8 @@ class KubeCluster:
         if event is None and mirror is not None:
             self._watch_listed.set()
         if mirror is None:
+            if kind == "pods" and event == "DELETED" and TRIAL_LABEL in (raw["metadata"].get("labels") or {}):
+                return False
             return not is_known(self._left.get(key, {}), kind, event, raw)
         return mirror.put_event(kind, event, raw)
 

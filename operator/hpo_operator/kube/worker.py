@@ -175,8 +175,8 @@ class StudyWorker:
             if telling and telling == told:
                 raise TemporaryError(f"{', '.join(_kinds(telling))} had no effect")
             await self._perform_all(outcomes, patient, self._patient)
-            if not work and not telling:
-                return decision
+            if not work and (not telling or stages.can_wait):
+                return decision  # nothing is decided from what people read
             worked, told = work, telling
 
     def _patient_groups(self, stages: Stages) -> Sequence[Sequence[Action]]:

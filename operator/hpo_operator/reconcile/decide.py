@@ -37,14 +37,15 @@ from hpo_operator.reconcile.actions import (
     RecordEvent,
 )
 from hpo_operator.reconcile.endings import Standing
+from hpo_operator.reconcile.places import placed
 from hpo_operator.reconcile.pod_facts import PodFacts, PodState, gpu_count, read_departed_pod, read_pod
 from hpo_operator.reconcile.queries import Question
 from hpo_operator.reconcile.readings import TrialReading, read_each, read_study, read_trials
 from hpo_operator.reconcile.record import recorded
 from hpo_operator.reconcile.snapshot import Snapshot
 from hpo_operator.reconcile.study_status import Ending
-from hpo_operator.reconcile.trial_state import TrialView, engine_trial, view_trial
-from hpo_operator.reconcile.trial_status import haste_of, trial_status
+from hpo_operator.reconcile.trial_state import TrialView, view_trial
+from hpo_operator.reconcile.trial_status import haste_of
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def decide(snapshot: Snapshot, settings: PodSettings, now: datetime, memory: Mem
         return _refuse(snapshot, "ImmutableFieldChanged", errors, now)
     readings, broken = read_trials(study, snapshot.trials, memory)
     facts = read_each(memory, "read pods", None, snapshot.pods, read_pod)
-    return _Deciding(study, snapshot, settings, now, readings, broken, facts).decision(memory)
+    return _Deciding(study, snapshot, settings, now, readings, broken, facts, memory).decision()
 
 
 def _refuse(snapshot: Snapshot, reason: str, errors: Sequence[SpecError], now: datetime) -> Decision:
@@ -99,8 +100,9 @@ class _Deciding:
         readings: list[TrialReading],
         broken: list[SpecError],
         facts: list[PodFacts],
+        memory: Memory | None,
     ) -> None:
-        self.study, self.settings, self.now, self.broken = study, settings, now, broken
+        self.study, self.settings, self.now, self.broken, self.memory = study, settings, now, broken, memory
         template = study.spec.trainer.pod_template
         limits = study.spec.trainer.resources.dump()
         self.gpus = gpu_count(template["spec"] if template else {"containers": [{"resources": limits}]})
@@ -113,32 +115,33 @@ class _Deciding:
         self.strays = [manual_trials.Stray.of(raw, study, self.engine_study) for raw in snapshot.strays]
         trials = [read.trial for read in readings]
         self.number = max((read.least for read in readings), default=1)
-        self.views = [
-            self._recorded(view_trial(trial, study.spec, known, snapshot, self.gpus, now, levels)) for trial in trials
-        ]
+
+        def view(reading: TrialReading) -> TrialView:
+            return self._recorded(view_trial(reading.trial, study.spec, known, snapshot, self.gpus, now, levels))
+
+        self.places = placed(readings, known, bool(levels), memory, view)
+        self.views = [place.view for place in self.places]
         self.stored = {trial.name: trial for trial in trials}
         self.before = {trial.name: trial.status for trial in trials}
         self.texts = {trial.spec.index: trial.spec.parameters for trial in trials}
         self.held = manual_trials.held_indices(self.strays, study, self.texts, snapshot.refusals)
-        self.history: list[Trial] = [
-            engine_trial(view, read.values, bool(levels)) for view, read in zip(self.views, readings, strict=True)
-        ]
+        self.history: list[Trial] = [place.trial for place in self.places]
         best = incumbent(self.engine_study, self.history)
         self.best = study_status.best_trial(study, best, self.texts)
         self.standing = Standing(study, self.engine_study.objective, self.views, self.gpus, best, self.best, now)
         self.active = self.standing.active
 
-    def decision(self, memory: Memory | None) -> Decision:
+    def decision(self) -> Decision:
         over = self.standing.out_of_budget()
         suspended = self.study.spec.suspend
         adoptions = list(self._adoptions(over))
         adopts = any(isinstance(action, AdoptTrial) for action in adoptions)
-        next_steps = Plan() if over or self.broken or suspended or adopts else self._plan(memory)
+        next_steps = Plan() if over or self.broken or suspended or adopts else self._plan()
         ending = self.standing.ending(over, next_steps)
         ended = ending is not None and self.active == 0
         stops = self._stops(next_steps, ending)
         statuses = retention.with_checkpoints(
-            [trial_status(view, self.study.spec, ended, self.now) for view in self.views], self.views, self.cleaner
+            [place.status(self.study.spec, ended, self.now) for place in self.places], self.views, self.cleaner
         )
         hold = None if ended else self.standing.hold(statuses, self.broken)
         actions = [
@@ -161,9 +164,9 @@ class _Deciding:
         trial = recorded(view.trial, view.state is TrialState.STOPPED, self.number)
         return view if trial is view.trial else replace(view, trial=trial)
 
-    def _plan(self, memory: Memory | None) -> Plan:
+    def _plan(self) -> Plan:
         held = map(manual_trials.held_place, self.held)
-        return plan(self.engine_study, [*self.history, *held], self._slots(), memory)
+        return plan(self.engine_study, [*self.history, *held], self._slots(), self.memory)
 
     def _adoptions(self, over: Ending | None) -> Iterator[Action]:
         """Trials that users made come before those that are planned: while one is adopted nothing is."""

@@ -56,7 +56,7 @@ STALL_SECONDS = {PodState.WAITING: 20, PodState.TERMINATING: 60}
 """A Pod that waits this long, or is still there so long after it should be gone, is worth a word."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TrialView:
     """A trial as it should stand now. ``pod``: facts of its current Pod. ``pod_due``: when to create one, if ever.
 
@@ -110,7 +110,7 @@ def view_trial(
     ``levels``: ascending amounts of the fidelity at which the scheduler looks at trials that run.
     """
     status = trial.status
-    name = names.pod_name(trial.name, trial.spec.rung, status.attempt)
+    name = current_pod(trial)
     pod = pods.get(name)
     if status.failure is not None:
         return TrialView(trial, engine.TrialState.FAILED, pod)
@@ -147,6 +147,11 @@ def view_trial(
             said = read_final_message(pod.final_message, spec.objective.metric)
             message = said.message if isinstance(said, Refusal) else pod.message or _tail(pod.final_message)
             return _failed(_seen(trial, pod, None), pod, pod.reason, message, gpus, now)
+
+
+def current_pod(trial: HpoTrial) -> str:
+    """Name of the Pod of its current attempt, whether it is there or not."""
+    return names.pod_name(trial.name, trial.spec.rung, trial.status.attempt)
 
 
 def awaited_pod(trial: Raw) -> str | None:
