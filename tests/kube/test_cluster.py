@@ -132,6 +132,19 @@ def pod(name: str, trial: str, owner: str) -> Raw:
     }
 
 
+async def test_the_last_pods_of_a_study_wake_nobody_when_they_go(api: FakeApi) -> None:
+    """But one that cleans checkpoints is made again."""
+    api.put("pods", pod("demo-0-r0-a0", "demo-0", "the-trial"))
+    cleaner = pod("demo-clean", "", "the-study")
+    del cleaner["metadata"]["labels"]["hpo.study/trial"]
+    api.put("pods", cleaner)
+    async with connected(api) as (cluster, _):
+        await cluster.observe(KEY)
+        cluster.forget(KEY)
+        assert not cluster.learn(KEY, "pods", "DELETED", api.objects["pods"]["demo-0-r0-a0"])
+        assert cluster.learn(KEY, "pods", "DELETED", api.objects["pods"]["demo-clean"])
+
+
 async def test_a_pod_that_went_is_told_until_its_trial_knows(api: FakeApi) -> None:
     for i, status in enumerate([{}, {"attempt": 1}, {"failure": {"reason": "Diverged"}}]):
         made = trial(f"demo-{i}")

@@ -19,13 +19,13 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import qmc
 
 from hpo_engine.acquisition.ascent import Slopes, ascend
 from hpo_engine.acquisition.choice import Choice
 from hpo_engine.acquisition.functions import AcquisitionFunction, Batched
 from hpo_engine.acquisition.single_changes import is_smooth, single_changes
 from hpo_engine.acquisition.whole_space import best_of_space
+from hpo_engine.low_discrepancy import sobol_points
 from hpo_engine.parameters import FloatArray, IntArray
 from hpo_engine.space import Space
 from hpo_engine.surrogate.posterior import Thinned
@@ -124,7 +124,7 @@ def latent_pool(space: Space, anchors: FloatArray, generator: np.random.Generato
 @lru_cache(maxsize=16)
 def _sobol(dimension: int) -> FloatArray:
     """Points (SOBOL_POINTS, dimension); a shift around the torus keeps their uniformity (Cranley & Patterson 1976)."""
-    points: FloatArray = qmc.Sobol(dimension, scramble=False).random(SOBOL_POINTS)
+    points = sobol_points(dimension, SOBOL_POINTS)
     points.setflags(write=False)
     return points
 

@@ -21,9 +21,9 @@ from itertools import combinations
 
 import numpy as np
 from scipy.linalg import cho_solve
-from scipy.stats import qmc
 
 from hpo_engine.analysis.belief import believe
+from hpo_engine.low_discrepancy import sobol_points
 from hpo_engine.parameters import CategoricalParameter, FloatArray, Parameter
 from hpo_engine.space import Space
 from hpo_engine.study import Study
@@ -100,7 +100,7 @@ class _Decomposition:
     def __init__(self, space: Space, posterior: Posterior, outputs: OutputTransform) -> None:
         self._space, self._posterior, self._outputs = space, posterior, outputs
         d = space.dimension
-        sobol = qmc.Sobol(2 * d, scramble=True, rng=np.random.Generator(np.random.PCG64(0))).random(POINTS)
+        sobol = sobol_points(2 * d, POINTS, np.random.Generator(np.random.PCG64(0)))
         self._A, self._B = sobol[:, :d], sobol[:, d:]
         self._at_A = self._surrogate(self._A)
         self.variance = float(np.var(np.concatenate([self._at_A, self._surrogate(self._B)])))

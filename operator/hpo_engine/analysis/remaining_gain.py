@@ -21,10 +21,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import LinAlgError
-from scipy.stats import qmc
 
 from hpo_engine.acquisition.log_ei import log_ei
 from hpo_engine.analysis.belief import Belief
+from hpo_engine.low_discrepancy import sobol_points
 from hpo_engine.parameters import FloatArray, IntArray
 from hpo_engine.seeding import Purpose, rng
 from hpo_engine.surrogate.cholesky import factor
@@ -88,7 +88,7 @@ def _pool(belief: Belief, generator: np.random.Generator) -> tuple[FloatArray, i
     if size is not None and size <= BLIND + NEAR:
         points = _unused(belief, list(space.configurations()))
         return points, len(points)
-    blind = qmc.Sobol(space.dimension, scramble=True, rng=generator).random(BLIND)
+    blind = sobol_points(space.dimension, BLIND, generator)
     near = _near(anchors, generator)
     first = len(_unused(belief, [space.decode(latent) for latent in blind]))
     return _unused(belief, [space.decode(latent) for latent in (*blind, *near)]), first

@@ -13,9 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import qmc
 
 from hpo_engine.analysis.belief import Belief
+from hpo_engine.low_discrepancy import sobol_points
 from hpo_engine.parameters import CategoricalParameter, FloatArray, Parameter
 from hpo_engine.trial import Value
 
@@ -61,7 +61,7 @@ def marginal_slices(belief: Belief) -> dict[str, Slice]:
     The standard deviation is that of the average, with all its correlations.
     """
     space = belief.study.space
-    others = qmc.Sobol(space.dimension, scramble=True, rng=np.random.Generator(np.random.PCG64(0))).random(OTHERS)
+    others = sobol_points(space.dimension, OTHERS, np.random.Generator(np.random.PCG64(0)))
     slices = {}
     for j, parameter in enumerate(space.parameters):
         places, values = axis(parameter)

@@ -17,9 +17,9 @@ from typing import Literal
 
 import numpy as np
 from scipy.linalg import LinAlgError
-from scipy.stats import qmc
 
 from hpo_engine.acquisition.log_ei import log_ei
+from hpo_engine.low_discrepancy import sobol_points
 from hpo_engine.parameters import FloatArray, IntArray
 from hpo_engine.seeding import Purpose, rng
 from hpo_engine.space import Space
@@ -168,7 +168,7 @@ def _design(table: Table, first: int, seed: int) -> list[int]:
     Distances are those of the unit cube; a coordinate that one of two points lacks counts as the whole range.
     """
     generator = rng(seed, Purpose.SOBOL, first)
-    sobol = qmc.Sobol(table.space.dimension, scramble=True, rng=generator).random(8)  # a power of two, for its balance
+    sobol = sobol_points(table.space.dimension, 8, generator)  # a power of two, for its balance
     chosen = [first]
     for place in table.space.snap(sobol)[: min(FIRST_FIT, len(table.losses)) - 1]:
         difference = table.points - place

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from math import gcd
 
 import numpy as np
-from scipy.stats import qmc
 
 from hpo_engine.enumeration import Enumeration
+from hpo_engine.low_discrepancy import centred_discrepancy
 from hpo_engine.memory import Memory
 from hpo_engine.rationale import Rationale
 from hpo_engine.samplers.base import History, keys
@@ -75,7 +75,7 @@ class Order:
             if length <= self.configurations.size:
                 numbers = np.array([self._number(place, step) for place in range(length)], dtype=np.int64)
                 points = np.nan_to_num(self.configurations.encoded(numbers), nan=0.5)
-                total += float(np.log(qmc.discrepancy(points, method="CD")))
+                total += float(np.log(centred_discrepancy(points)))
         return total
 
 

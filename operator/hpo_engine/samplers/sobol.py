@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scipy.stats import qmc
-
+from hpo_engine.low_discrepancy import sobol_points
 from hpo_engine.parameters import FloatArray
 from hpo_engine.rationale import Rationale
 from hpo_engine.samplers.base import History, keys
@@ -40,8 +39,5 @@ class SobolSampler:
 
 def sobol_point(dimension: int, seed: int, index: int) -> FloatArray:
     """Point ``index`` (dimension,) of the sequence that belongs to ``seed``."""
-    sequence = qmc.Sobol(dimension, scramble=True, rng=rng(seed, Purpose.SOBOL))
-    if index > 0:  # scipy refuses to skip nothing
-        sequence.fast_forward(index)
-    point: FloatArray = sequence.random(1)[0]
+    point: FloatArray = sobol_points(dimension, 1, rng(seed, Purpose.SOBOL), skip=index)[0]
     return point

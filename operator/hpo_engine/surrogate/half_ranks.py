@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm, rankdata
+from scipy.special import ndtri
 
 from hpo_engine.parameters import FloatArray
 from hpo_engine.surrogate.power_transform import fence
@@ -61,8 +61,8 @@ def fit_half_ranks(losses: FloatArray) -> HalfRanks:
 
 def _ranked(losses: FloatArray, centre: float) -> tuple[FloatArray, FloatArray]:
     """The different losses above ``centre`` with their normal scores, after the centre itself with 0."""
-    quantiles = (rankdata(losses) - 0.5) / len(losses)
-    worse, first = np.unique(losses, return_index=True)
+    worse, counts = np.unique(losses, return_counts=True)
+    ranks = np.cumsum(counts) - (counts - 1) / 2  # the mean rank of equal losses
     above = worse > centre
-    scores = norm.ppf(quantiles[first[above]])
+    scores = ndtri((ranks[above] - 0.5) / len(losses))
     return np.concatenate([[centre], worse[above]]), np.concatenate([[0.0], scores])

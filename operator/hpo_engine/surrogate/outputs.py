@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from hpo_engine.parameters import FloatArray
 from hpo_engine.surrogate.half_ranks import fit_half_ranks
@@ -45,5 +45,5 @@ def normality(outputs: FloatArray) -> float:
     if np.ptp(outputs) == 0:
         return 1.0
     n = len(outputs)
-    scores = norm.ppf((np.arange(1, n + 1) - 0.5) / n)
+    scores = ndtri((np.arange(1, n + 1) - 0.5) / n)
     return float(np.corrcoef(np.sort(outputs), scores)[0, 1])

@@ -122,6 +122,8 @@ class StudyWorker:
                 with self._metrics.reconcile_seconds.time():
                     decision = await self._settle()
                 pause, failures = self._pause(decision), 0
+                if pause is None and self.is_woken and decision is not None:
+                    pause = 0.0  # to look once more at what is known is cheaper than to begin anew
                 if not self._awaits_turn:
                     self._turns.release(self.key)
             except ClusterError as error:
