@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from chaos.pods import PodRecord
 from chaos.studies import EPOCHS_OF_HYPERBAND, log
 from hpo_operator.api.parse import parse_study
@@ -45,7 +47,8 @@ def look(
     """Everything about one study."""
     name, spec = study["metadata"]["name"], study["spec"]
     parsed = parse_study(study)
-    again = replay(parsed, [read.trial for read in read_trials(parsed, trials)[0]])
+    with threadpool_limits(limits=1):  # as the operator decides, or the last digits may differ
+        again = replay(parsed, [read.trial for read in read_trials(parsed, trials)[0]])
     folders = {t["metadata"]["name"]: checkpoints / study["metadata"]["uid"] / t["metadata"]["name"] for t in trials}
     epochs = {trial: (folder / "epochs").read_text().splitlines() for trial, folder in folders.items()}
     wrong = [
