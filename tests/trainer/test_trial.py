@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +232,16 @@ def test_a_diverging_trial_says_so(tmp_path: Path, data: Path) -> None:
     assert " is nan in epoch " in outcome.message["message"]
 
 
+@pytest.fixture
+def limited_memory() -> Iterator[None]:
+    """Where the kernel grants any amount, as on nodes with a kubelet, the machine would be brought down."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (2**37, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+@pytest.mark.usefixtures("limited_memory")
 def test_memory_that_cannot_be_had_says_so(tmp_path: Path, data: Path) -> None:
     parameters = {"imageSize": 1024, "blocks": 1, "filters": 1024, "trainSamplesPerClass": 1}
     outcome = runner(tmp_path, data, "sgd", denseUnits=[65536]).run(1, parameters)
