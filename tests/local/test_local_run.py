@@ -126,7 +126,8 @@ def test_a_stopped_study_starts_nothing_more_and_charges_nobody(runs: Runs) -> N
 
 def test_ctrl_c_and_the_same_command_again(runs: Runs, tmp_path: Path) -> None:
     """The script knows nothing of SIGTERM, and dies of it: that is no failure of the trial."""
-    study = toy_study(script(0.3), trials=4)
+    held = f'import signal; runs.parent.name == "{NAME}-1" and runs.read_text() == "began\\n" and signal.pause()'
+    study = toy_study(script().replace("time.sleep(0.0)", held), trials=4)
     runs.write(study)
     first = runs.start()
     until(lambda: runs.runs().get(f"{NAME}-1", []) == ["began"], first)
@@ -138,7 +139,7 @@ def test_ctrl_c_and_the_same_command_again(runs: Runs, tmp_path: Path) -> None:
     output, _ = again.communicate(timeout=60)
     assert again.returncode == 0, output
     store = runs.stored()
-    assert results(store) == undisturbed(tmp_path, study)
+    assert results(store) == undisturbed(tmp_path, toy_study(script(), trials=4))
     assert runs.runs() == {
         f"{NAME}-0": ["began", "ended"],
         f"{NAME}-1": ["began", "began", "ended"],
