@@ -1,7 +1,7 @@
 """Sobol points, and how even points are, both as scipy has them.
 
-``scipy.stats`` is imported by the first call: it takes 20 MB and a quarter of a second, and a process that serves many
-studies may need neither for a long time.
+``scipy.stats`` is imported by the first call: it is the largest of the engine's imports, and a process that serves
+studies may not need it for a long time.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def test_a_stopped_study_starts_nothing_more_and_charges_nobody(runs: Runs) -> N
 def test_ctrl_c_and_the_same_command_again(runs: Runs, tmp_path: Path) -> None:
     """The script knows nothing of SIGTERM, and dies of it: that is no failure of the trial."""
     held = f'import signal; runs.parent.name == "{NAME}-1" and runs.read_text() == "began\\n" and signal.pause()'
-    study = toy_study(script().replace("time.sleep(0.0)", held), trials=4)
+    study = toy_study(script(work=held), trials=4)
     runs.write(study)
     first = runs.start()
     until(lambda: runs.runs().get(f"{NAME}-1", []) == ["began"], first)

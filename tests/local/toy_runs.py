@@ -25,15 +25,16 @@ import time
 from hpo_trainer.report import checkpoint_dir, parameters, report
 runs = checkpoint_dir() / "runs"
 runs.write_text((runs.read_text() if runs.exists() else "") + "began\\n")
-time.sleep({seconds})
+{work}
 report({{"loss": (parameters()["x"] - 0.7) ** 2}})
 runs.write_text(runs.read_text() + "ended\\n")
 """
 """Notes each run in the trial's folder, so that a test can count them."""
 
 
-def script(seconds: float = 0.0) -> str:
-    return REPORT.format(seconds=seconds)
+def script(seconds: float = 0.0, work: str | None = None) -> str:
+    """``work``: a line of Python in place of sleeping."""
+    return REPORT.format(work=work or f"time.sleep({seconds})")
 
 
 def toy_study(program: str, trials: int = 3, parallelism: int = 1, **spec: Any) -> Raw:

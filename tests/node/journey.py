@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from node.observe import Pods, epochs, name_of, peak_memory, resumed_after, star
 from node.real_node import RealNode
 from node.timeline import Timeline
 from stand.build import ensure
+from stand.command import command, environ
 from stand.control_plane import ControlPlane
 from stand.credentials import NODE_NAME
 from stand.helm import Helm
@@ -189,8 +189,8 @@ class Journey:
         """The final model, made beside the checkpoints, and then brought into ``folder``."""
         for further in ((), ("--fetch", str(folder))):
             code, said = self._hpo("finalize", self._name, "--cluster", "-n", STUDIES, *further)
-            command = " ".join(("hpo finalize --cluster", *further[:1]))
-            self._timeline.check(command, f"exit code {code}: {said.replace(str(folder), 'DIR')}", code == 0)
+            what = " ".join(("hpo finalize --cluster", *further[:1]))
+            self._timeline.check(what, f"exit code {code}: {said.replace(str(folder), 'DIR')}", code == 0)
         wanted = ("model_card.md", "figures.json", "models/model.ts", "configs/inference.json")
         missing = [name for name in wanted if not (folder / name).is_file()]
         self._timeline.check("missing in the bundle", ", ".join(missing) or "nothing", not missing)
@@ -198,9 +198,10 @@ class Journey:
     def _hpo(self, *arguments: str) -> tuple[int, str]:
         """The exit code, and the last line."""
         path = os.pathsep.join((str(ensure(os.environ).kubectl.parent), os.environ["PATH"]))
-        environ = os.environ | {"KUBECONFIG": str(self._plane.kubeconfig), "PATH": path}
-        argv = [sys.executable, "-m", "hpo_operator.cli.main", *arguments]
-        done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
+        env = environ(self._plane.kubeconfig) | {"PATH": path}
+        done = subprocess.run(
+            command(*arguments), env=env, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False
+        )
         lines = (done.stderr + done.stdout).strip().splitlines()
         return done.returncode, lines[-1] if lines else "nothing"
 

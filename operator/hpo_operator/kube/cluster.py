@@ -16,7 +16,6 @@ from hpo_operator.kube.errors import ClusterError, ConflictError, NotFoundError
 from hpo_operator.kube.lists import StudyLists, folder
 from hpo_operator.kube.mirror import Kind, Raw, StudyMirror, Versions, is_known
 from hpo_operator.manifests import names
-from hpo_operator.manifests.names import TRIAL_LABEL
 from hpo_operator.reconcile.actions import (
     Action,
     AdoptTrial,
@@ -94,7 +93,7 @@ class KubeCluster:
         if event is None and mirror is not None:
             self._watch_listed.set()
         if mirror is None:
-            if kind == "pods" and event == "DELETED" and TRIAL_LABEL in (raw["metadata"].get("labels") or {}):
+            if kind == "pods" and event == "DELETED" and names.TRIAL_LABEL in (raw["metadata"].get("labels") or {}):
                 return False
             return not is_known(self._left.get(key, {}), kind, event, raw)
         return mirror.put_event(kind, event, raw)
@@ -212,7 +211,7 @@ class KubeCluster:
 def _departed(mirror: StudyMirror) -> Iterator[Raw]:
     """Pods that went and whose trials do not know yet; the others are released."""
     for pod in mirror.departed():
-        trial = mirror.get("hpotrials", pod.raw["metadata"]["labels"].get(TRIAL_LABEL, ""))
+        trial = mirror.get("hpotrials", pod.raw["metadata"]["labels"].get(names.TRIAL_LABEL, ""))
         if trial is not None and trial.uid == pod.owner and awaited_pod(trial.raw) == pod.name:
             yield pod.raw
         else:
